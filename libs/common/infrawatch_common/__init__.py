@@ -1,0 +1,1 @@
+"""What several Infra-Watch services share, and nothing else."""

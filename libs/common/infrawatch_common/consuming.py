@@ -1,0 +1,204 @@
+"""At-least-once consumption: one batch is written while the next is prepared; then its offsets are committed."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Generic, NoReturn, Protocol, TypeVar
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
+
+from infrawatch_common.database import is_transient
+from infrawatch_common.kafka import Record, Records
+from infrawatch_common.logs import get_logger
+from infrawatch_common.metrics import ConsumerMetrics
+from infrawatch_common.stall import Observation, StallDetector
+
+BatchT = TypeVar("BatchT")
+ResultT = TypeVar("ResultT")
+
+_WATCH_INTERVAL = 2.0
+_RPC_TIMEOUT = 10.0
+_LONGEST_BACK_OFF = 5.0
+
+_log = get_logger(__name__)
+
+
+class StalledError(Exception):
+    """The consumer has lag and makes no progress."""
+
+
+class HasConsumer(Protocol):
+    """A FastStream subscriber; its consumer exists while it is started."""
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None: ...  # noqa: D102
+
+
+class BatchConsumer(Generic[BatchT]):
+    """Takes batches from Kafka to the database, each record at least once.
+
+    ``prepare`` turns raw records into what is to be written and ``write`` writes it in a transaction; both are
+    repeated for as long as the database is away, while Kafka's heartbeat goes on in the background. At most one
+    batch is being written and one prepared, so memory is bounded whatever the backlog. Any other error ends the
+    service (through ``failure``) with the batch uncommitted.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[Records], Awaitable[BatchT]],
+        write: Callable[[BatchT], Awaitable[None]],
+        metrics: ConsumerMetrics,
+        stall_timeout: float,
+    ) -> None:
+        self._prepare = prepare
+        self._write = write
+        self._metrics = metrics
+        self._stall_timeout = stall_timeout
+        self._subscriber: HasConsumer | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self._in_hand: Counter[TopicPartition] = Counter()
+        self._done = 0
+        self._closing = False
+        self._database_problem: str | None = None
+        self._failed = asyncio.Event()
+        self._error: Exception | None = None
+
+    def attach(self, subscriber: HasConsumer) -> None:
+        """Say whose consumer commits and is watched."""
+        self._subscriber = subscriber
+
+    async def handle(self, records: Records) -> None:
+        """Prepare one batch, then start to write it as soon as the one before is written. Never raises."""
+        if self._closing or self._failed.is_set():
+            return  # left uncommitted, for whoever gets the partition next
+        try:
+            self._in_hand.update(_partition(record) for record in records)
+            batch = await self._until_database_answers(lambda: self._prepare(records))
+            await self._settle()
+            if not self._failed.is_set():
+                self._writing = asyncio.create_task(self._finish(batch, records))
+        except Exception as error:  # noqa: BLE001 - the service ends with it
+            self._fail(error)
+
+    async def drain(self) -> None:
+        """Take nothing new and wait until what is in hand is written and committed."""
+        self._closing = True
+        await self._settle()
+
+    async def failure(self) -> NoReturn:
+        """Wait for the error that no repetition mends, and raise it."""
+        await self._failed.wait()
+        raise self._error or AssertionError
+
+    async def _settle(self) -> None:
+        if self._writing is not None:
+            await self._writing
+
+    async def _finish(self, batch: BatchT, records: Records) -> None:
+        try:
+            started = time.monotonic()
+            await self._until_database_answers(lambda: self._write(batch))
+            self._observe(records, time.monotonic() - started)
+            await self._commit(_offsets_after(records))
+        except Exception as error:  # noqa: BLE001 - the service ends with it
+            self._fail(error)
+
+    def _observe(self, records: Records, seconds: float) -> None:
+        self._done += len(records)
+        self._in_hand.subtract(_partition(record) for record in records)
+        self._metrics.batch_seconds.observe(seconds)
+        self._metrics.batch_records.observe(len(records))
+        oldest = min(record.timestamp for record in records) / 1000
+        self._metrics.delay_seconds.observe(max(0.0, time.time() - oldest))
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        consumer = self._consumer()
+        if consumer is None:
+            return
+        owned = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
+        try:
+            if owned:
+                await consumer.commit(owned)
+        except (KafkaError, IllegalStateError) as error:
+            # The partitions have moved; their new owner reads these records again, which changes nothing.
+            self._metrics.commit_failures.inc()
+            _log.warning("offsets not committed", error=str(error), partitions=len(owned))
+
+    async def _until_database_answers(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(is_transient),
+            wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_BACK_OFF),
+            before_sleep=self._note_retry,
+            stop=lambda _state: self._closing,
+            reraise=True,
+        )
+        result: ResultT = await retrying(attempt)
+        self._database_problem = None
+        return result
+
+    def _note_retry(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if self._database_problem is None:
+            _log.warning("database is away or busy, trying again", error=f"{type(error).__name__}: {error}")
+        self._database_problem = f"{type(error).__name__}: {error}"
+        self._metrics.retries.inc()
+
+    def _fail(self, error: Exception) -> None:
+        if self._closing and is_transient(error):
+            _log.warning("stopped while the database is away; the batch is read again after the start")
+        self._error = self._error or error
+        self._failed.set()
+
+    def _consumer(self) -> AIOKafkaConsumer | None:
+        return self._subscriber.consumer if self._subscriber else None
+
+    async def check(self) -> str | None:
+        """Health check: whether this replica consumes. Having no partition is fine for a spare replica."""
+        consumer = self._consumer()
+        if consumer is None:
+            return "not yet joined to the consumer group"
+        return self._database_problem
+
+    async def watch(self, ping: Callable[[], Awaitable[bool]]) -> None:
+        """Keep the lag metric true, for ever; raise ``StalledError`` when there is lag without progress."""
+        detector = StallDetector(self._stall_timeout, time.monotonic())
+        while True:
+            await asyncio.sleep(_WATCH_INTERVAL)
+            lag = await self._measure_lag()
+            seen = Observation(lag, self._done, self._database_problem is not None, lag is not None or await ping())
+            stuck = detector.stalled_for(seen, time.monotonic())
+            if stuck is not None:
+                msg = f"no progress for {stuck:.0f} s with a lag of {lag} records"
+                raise StalledError(msg)
+
+    async def _measure_lag(self) -> int | None:
+        consumer = self._consumer()
+        if consumer is None:
+            return 0
+        assignment = list(consumer.assignment())
+        try:
+            async with asyncio.timeout(_RPC_TIMEOUT):
+                ends = await consumer.end_offsets(assignment) if assignment else {}
+                read = {partition: await consumer.position(partition) for partition in ends}
+        except (KafkaError, IllegalStateError, TimeoutError):
+            return None
+        lags: dict[TopicPartition, int] = {p: max(0, end - read[p]) + self._in_hand[p] for p, end in ends.items()}
+        self._metrics.lag_records.clear()
+        for partition, lag in lags.items():
+            self._metrics.lag_records.labels(str(partition.partition)).set(lag)
+        return sum(lags.values())
+
+
+def _partition(record: Record) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
+
+
+def _offsets_after(records: Records) -> dict[TopicPartition, int]:
+    offsets: dict[TopicPartition, int] = {}
+    for record in records:
+        partition = _partition(record)
+        offsets[partition] = max(offsets.get(partition, 0), record.offset + 1)
+    return offsets

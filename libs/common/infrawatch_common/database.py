@@ -1,0 +1,56 @@
+"""TimescaleDB through asyncpg: the pool, and which errors mean "try again"."""
+
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from infrawatch_common.settings import DatabaseSettings
+
+# asyncpg's classes take type parameters in its stubs alone.
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.pool.PoolConnectionProxy
+
+# Errors of the moment: the same statement can succeed later without any change to it.
+_TRANSIENT: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    pg.PostgresConnectionError,
+    pg.CannotConnectNowError,
+    pg.OperatorInterventionError,
+    pg.InsufficientResourcesError,
+    pg.DeadlockDetectedError,
+    pg.SerializationError,
+    pg.LockNotAvailableError,
+    pg.ReadOnlySQLTransactionError,
+    pg.InternalClientError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statement can succeed later; bad input, which asyncpg calls an interface error too, cannot."""
+    return isinstance(error, _TRANSIENT) and not isinstance(error, ValueError)
+
+
+def create_pool(settings: DatabaseSettings, *, application: str, **options: Any) -> Pool:
+    """A pool that connects when it is first used, so that a service can start while the database is away.
+
+    Call it in a running event loop, and await the pool before its first use. ``application`` is the name in
+    ``pg_stat_activity``.
+    """
+    pool: Pool = asyncpg.create_pool(
+        str(settings.database_url),
+        password=settings.database_password.get_secret_value(),
+        min_size=0,
+        max_size=settings.database_pool_size,
+        command_timeout=settings.database_timeout,
+        timeout=5.0,
+        server_settings={"application_name": application, "timezone": "UTC"},
+        **options,
+    )
+    return pool

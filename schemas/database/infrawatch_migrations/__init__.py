@@ -1,0 +1,1 @@
+"""The database schema: every change to it, in order."""

@@ -1,0 +1,52 @@
+"""``infrawatch-agent run | enrol``: exit code 1 when it died or was refused, 2 when a setting is wrong."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+
+from infrawatch_agent.app import create_app
+from infrawatch_agent.enrolment import EnrolmentError, enrol
+from infrawatch_agent.identity import IdentityError, load_identity
+from infrawatch_agent.logs import configure_logging
+from infrawatch_agent.settings import PREFIX, Settings, load
+
+
+def main() -> int:
+    """Parse arguments and settings, act, exit code."""
+    arguments = _parser().parse_args()
+    given = {f"{PREFIX}{name.upper()}": value for name, value in vars(arguments).items() if name != "verb" and value}
+    settings = load({**os.environ, **given})
+    configure_logging(settings.log_level)
+    try:
+        return asyncio.run(_run(settings)) if arguments.verb == "run" else _enrol(settings)
+    except (EnrolmentError, IdentityError) as error:
+        sys.stderr.write(f"infrawatch-agent: {error}\n")
+        return 1
+
+
+async def _run(settings: Settings) -> int:
+    return await create_app(settings).run()
+
+
+def _enrol(settings: Settings) -> int:
+    identity = load_identity(settings) or enrol(settings)
+    print(json.dumps({"host_id": identity.host_id, "key_id": identity.key_id}))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="infrawatch-agent", description="Infra-Watch agent.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="collect and send until SIGTERM")
+    enrolment = verbs.add_parser("enrol", help="claim this host's key with a one-time token")
+    for verb in (run, enrolment):
+        verb.add_argument("--host-id", help="id of this host")
+        verb.add_argument("--state-directory", help="directory of identity and spool")
+    enrolment.add_argument("--api-url", help="address of the API")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

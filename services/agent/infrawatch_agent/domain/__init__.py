@@ -1,0 +1,1 @@
+"""The decisions of the agent: pure functions, without clock, log or driver."""

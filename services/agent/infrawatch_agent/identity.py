@@ -1,0 +1,114 @@
+"""Who this host is, and the key that proves it."""
+
+import base64
+import json
+import os
+import secrets
+import socket
+from pathlib import Path
+
+import msgspec
+
+from infrawatch_agent.domain.ids import host_id_of
+from infrawatch_agent.settings import Settings
+
+_MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What enrolment gave this host; ``secret`` is base64."""
+
+    host_id: str
+    key_id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Identity(host_id={self.host_id!r})"
+
+    def key(self) -> bytes:
+        """The secret's bytes."""
+        return base64.b64decode(self.secret, validate=True)
+
+
+class IdentityError(Exception):
+    """The state directory does not hold what it should; the message says what to do."""
+
+
+def identity_path(settings: Settings) -> Path:
+    """Where the identity lies."""
+    return Path(settings.state_directory) / "identity.json"
+
+
+def load_identity(settings: Settings) -> Identity | None:
+    """The enrolled identity, if there is one."""
+    path = identity_path(settings)
+    try:
+        identity = msgspec.json.decode(path.read_bytes(), type=Identity)
+        identity.key()
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        msg = f"{path} cannot be used ({error}); remove it and enrol again"
+        raise IdentityError(msg) from error
+    return identity
+
+
+def save_identity(settings: Settings, identity: Identity) -> None:
+    """Keep the identity, readable by the agent alone."""
+    write_private(identity_path(settings), json.dumps(msgspec.structs.asdict(identity)).encode())
+
+
+def host_id(settings: Settings, identity: Identity | None) -> str:
+    """The id of this host: as set, as enrolled, or derived from the machine."""
+    if settings.host_id is not None:
+        return settings.host_id
+    return identity.host_id if identity else _derived_host_id(settings)
+
+
+def host_name(settings: Settings) -> str:
+    """The name that operators see."""
+    return settings.host_name or socket.gethostname()
+
+
+def host_tags(settings: Settings) -> dict[str, str]:
+    """The tags as set."""
+    return dict(tag.split("=", 1) for tag in settings.host_tags)
+
+
+def digest_key(settings: Settings) -> bytes:
+    """The key of secret values' digests: this host's own, and the same after every start."""
+    path = Path(settings.state_directory) / "digest.key"
+    if not path.exists():
+        write_private(path, secrets.token_bytes(32))
+    return path.read_bytes()
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, with mode 0600."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _derived_host_id(settings: Settings) -> str:
+    for path in _MACHINE_IDS:
+        try:
+            machine_id = path.read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if machine_id:
+            return host_id_of(machine_id)
+    return _kept_host_id(settings)
+
+
+def _kept_host_id(settings: Settings) -> str:
+    """For containers without a machine id: made up once, then kept."""
+    path = Path(settings.state_directory) / "host-id"
+    if not path.exists():
+        write_private(path, host_id_of(secrets.token_hex(16)).encode())
+    return path.read_text(encoding="ascii")

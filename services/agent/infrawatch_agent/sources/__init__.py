@@ -1,0 +1,1 @@
+"""Where the numbers and lists come from: the operating system, read only."""

@@ -1,0 +1,1 @@
+"""Ingest: telemetry from Kafka into TimescaleDB, each record once."""

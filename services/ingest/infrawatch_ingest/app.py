@@ -1,0 +1,61 @@
+"""The wiring of ingest."""
+
+from datetime import timedelta
+
+from faststream import FastStream
+from faststream.specification import AsyncAPI
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from infrawatch_common.consuming import BatchConsumer
+from infrawatch_common.database import create_pool
+from infrawatch_common.events import MetricRecord
+from infrawatch_common.host_keys import KeyRing
+from infrawatch_common.kafka import create_broker, subscribe
+from infrawatch_common.service import Service
+from infrawatch_ingest.domain.judgement import Rules
+from infrawatch_ingest.handlers import MetricsHandler
+from infrawatch_ingest.metrics import IngestMetrics
+from infrawatch_ingest.settings import Settings
+from infrawatch_ingest.store import Store
+
+
+def create_app(settings: Settings) -> Service:
+    """Put the parts together, in a running event loop; nothing connects before the service runs."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    metrics = IngestMetrics(registry)
+    pool = create_pool(settings, application="infrawatch-ingest")
+    keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
+    store = Store(pool, metrics, timedelta(seconds=settings.last_seen_interval))
+    handler = MetricsHandler(keys, store, _rules(settings), metrics)
+    consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout)
+    broker = create_broker(settings)
+    consumer.attach(
+        subscribe(
+            broker,
+            settings.metrics_topic,
+            settings,
+            group="infrawatch-ingest",
+            model=MetricRecord,
+            handler=consumer.handle,
+        )
+    )
+    app = FastStream(broker, logger=None, specification=AsyncAPI(title="Infra-Watch ingest", version="1"))
+    return Service(
+        name="ingest",
+        settings=settings,
+        app=app,
+        broker=broker,
+        consumer=consumer,
+        pool=pool,
+        registry=registry,
+        background={"host keys": keys.follow_revocations},
+    )
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        accept_unsigned=settings.accept_unsigned,
+        clock_tolerance=timedelta(seconds=settings.clock_tolerance),
+        retention=timedelta(days=settings.raw_retention_days),
+    )

@@ -1,0 +1,1 @@
+"""The decisions of ingest: pure functions, without clock, log or driver."""

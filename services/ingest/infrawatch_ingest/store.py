@@ -1,0 +1,177 @@
+"""Where samples are written: one transaction a batch, safe to repeat."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from asyncpg import exceptions as pg
+
+from infrawatch_common.database import Pool
+from infrawatch_common.dead_letters import DeadLetter, store_dead_letters
+from infrawatch_common.events import Reason, Rejection
+from infrawatch_common.hosts import NewHost, register_hosts
+from infrawatch_common.kafka import Record
+from infrawatch_ingest.domain.batch import Batch, Row, latest_by_host
+from infrawatch_ingest.domain.judgement import appended
+from infrawatch_ingest.metrics import IngestMetrics
+
+SERVICE = "ingest"
+
+Sample = tuple[Row, Record]
+
+# The foreign key, checked for the batch as a set; the lock keeps the hosts until the transaction ends.
+_LOCK_HOSTS = "SELECT count(*) FROM (SELECT FROM hosts WHERE id = ANY($1) ORDER BY id FOR KEY SHARE) AS locked"
+
+# Row triggers would check the foreign key once more for each row, which halves the speed.
+_ROW_TRIGGERS_OFF = "SET LOCAL session_replication_role = replica"
+_ROW_TRIGGERS_ON = "SET LOCAL session_replication_role = origin"
+
+_CREATE_STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS metrics_stage (LIKE metrics) ON COMMIT DELETE ROWS"
+_MERGE = "INSERT INTO metrics SELECT * FROM metrics_stage ON CONFLICT DO NOTHING"
+
+# Locked in the order of ids, as every writer of hosts does: unordered ones deadlock.
+_ADVANCE_LAST_SEEN = """
+UPDATE hosts SET last_seen = newer.seen
+FROM (SELECT hosts.id, batch.seen
+      FROM unnest($1::text[], $2::timestamptz[]) AS batch (id, seen) JOIN hosts USING (id)
+      WHERE hosts.last_seen IS NULL OR hosts.last_seen + $3 <= batch.seen
+      ORDER BY hosts.id FOR NO KEY UPDATE OF hosts) AS newer
+WHERE hosts.id = newer.id
+"""
+
+# The database's word against one row, whatever the others are. A duplicate is none: it is already stored.
+_ROW_REFUSED = (pg.DataError, pg.IntegrityConstraintViolationError, ValueError)
+
+
+class HostsMissingError(Exception):
+    """A host was purged between its registration and the insert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch."""
+
+    stored: int = 0
+    duplicates: int = 0
+    refused: tuple[Rejection, ...] = ()
+
+    def __add__(self, other: "Written") -> "Written":
+        return Written(self.stored + other.stored, self.duplicates + other.duplicates, self.refused + other.refused)
+
+
+class Store:
+    """Writes batches as role ``infrawatch_ingest``. Errors of the moment are the caller's to repeat."""
+
+    def __init__(self, pool: Pool, metrics: IngestMetrics, last_seen_interval: timedelta) -> None:
+        self._pool = pool
+        self._metrics = metrics
+        self._last_seen_interval = last_seen_interval
+        # What this process knows to be in table hosts: id → last_seen as it wrote it, None before it did.
+        self._hosts: dict[str, datetime | None] = {}
+
+    async def write(self, batch: Batch[Record]) -> Written:
+        """Store every row and keep every dead letter; a row that the database refuses becomes one too."""
+        async with self._pool.acquire() as connection:
+            if batch.refused:
+                await self._bury(connection, batch.refused)
+            written = await self._insert(connection, batch.samples) if batch.samples else Written()
+        return written + Written(refused=tuple(rejection for rejection, _ in batch.refused))
+
+    async def _insert(self, connection: Any, samples: Sequence[Sample]) -> Written:
+        try:
+            return await self._insert_registered(connection, samples)
+        except HostsMissingError:
+            for row, _ in samples:
+                self._hosts.pop(row.host_id, None)
+            return await self._insert_registered(connection, samples)
+
+    async def _insert_registered(self, connection: Any, samples: Sequence[Sample]) -> Written:
+        await self._register(connection, {row.host_id for row, _ in samples})
+        try:
+            return await self._copy(connection, [row for row, _ in samples])
+        except pg.UniqueViolationError:
+            self._metrics.merged_batches.inc()
+        except _ROW_REFUSED as error:
+            return await self._split(connection, samples, error)
+        try:
+            return await self._merge(connection, [row for row, _ in samples])
+        except _ROW_REFUSED as error:
+            return await self._split(connection, samples, error)
+
+    async def _register(self, connection: Any, ids: Iterable[str]) -> None:
+        new = sorted(host_id for host_id in ids if host_id not in self._hosts)
+        if new:
+            await register_hosts(connection, [NewHost(host_id) for host_id in new])
+            self._hosts.update(dict.fromkeys(new))
+
+    async def _copy(self, connection: Any, rows: Sequence[Row]) -> Written:
+        """The fast way, which holds as long as no row is there already."""
+        latest = latest_by_host(rows)
+        async with connection.transaction():
+            await self._begin_insert(connection, latest)
+            await connection.copy_records_to_table("metrics", records=rows, columns=Row._fields)
+            await self._end_insert(connection, latest)
+        self._remember(latest)
+        return Written(stored=len(rows))
+
+    async def _merge(self, connection: Any, rows: Sequence[Row]) -> Written:
+        """The way for batches that hold rows stored before, as after every crash."""
+        latest = latest_by_host(rows)
+        async with connection.transaction():
+            await connection.execute(_CREATE_STAGE)
+            await connection.copy_records_to_table("metrics_stage", records=rows, columns=Row._fields)
+            await self._begin_insert(connection, latest)
+            status = await connection.execute(_MERGE)
+            await self._end_insert(connection, latest)
+        self._remember(latest)
+        stored = int(status.rpartition(" ")[2])
+        return Written(stored=stored, duplicates=len(rows) - stored)
+
+    async def _begin_insert(self, connection: Any, hosts: dict[str, datetime]) -> None:
+        if await connection.fetchval(_LOCK_HOSTS, list(hosts)) != len(hosts):
+            raise HostsMissingError
+        await connection.execute(_ROW_TRIGGERS_OFF)
+
+    async def _end_insert(self, connection: Any, latest: dict[str, datetime]) -> None:
+        await connection.execute(_ROW_TRIGGERS_ON)
+        newer = {host_id: seen for host_id, seen in latest.items() if self._advances(host_id, seen)}
+        if newer:
+            await connection.execute(_ADVANCE_LAST_SEEN, list(newer), list(newer.values()), self._last_seen_interval)
+
+    def _advances(self, host_id: str, seen: datetime) -> bool:
+        written = self._hosts.get(host_id)
+        return written is None or written + self._last_seen_interval <= seen
+
+    def _remember(self, latest: dict[str, datetime]) -> None:
+        self._hosts.update({host_id: seen for host_id, seen in latest.items() if self._advances(host_id, seen)})
+
+    async def _split(self, connection: Any, samples: Sequence[Sample], error: Exception) -> Written:
+        """Halve until the refused row is alone; the others are stored."""
+        if len(samples) > 1:
+            self._metrics.split_batches.inc()
+            middle = len(samples) // 2
+            first = await self._insert(connection, samples[:middle])
+            return first + await self._insert(connection, samples[middle:])
+        row, record = samples[0]
+        detail = f"{type(error).__name__} ({getattr(error, 'sqlstate', 'not sent')})"
+        rejection = Rejection(Reason.REFUSED_BY_DATABASE, detail, row.host_id)
+        await self._bury(connection, [(rejection, record)])
+        return Written(refused=(rejection,))
+
+    async def _bury(self, connection: Any, refused: Sequence[tuple[Rejection, Record]]) -> None:
+        await store_dead_letters(connection, SERVICE, [_letter(rejection, record) for rejection, record in refused])
+
+
+def _letter(rejection: Rejection, record: Record) -> DeadLetter:
+    return DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        appended_at=appended(record),
+        key=record.key,
+        value=record.value,
+        headers=json.dumps({name: value.hex() for name, value in record.headers}),
+        rejection=rejection,
+    )

@@ -1,0 +1,72 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infrawatch_common.events import MetricRecord, Reason, Rejection, SnapshotRecord, decode
+from records import body, sample
+
+
+def reason(value: bytes | None) -> Reason | None:
+    verdict = decode(MetricRecord, value)
+    return verdict.reason if isinstance(verdict, Rejection) else None
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, Reason.EMPTY),
+        (b"", Reason.EMPTY),
+        (b"{", Reason.MALFORMED),
+        (b"\xff\xfe", Reason.MALFORMED),
+        (b"[" * 100_000 + b"]" * 100_000, Reason.MALFORMED),
+        (body(sample()).replace(b"12.5", b"NaN"), Reason.INVALID),
+        (body(sample()).replace(b"12.5", b"1e400"), Reason.INVALID),
+        (body(sample()).replace(b"host-a", b"\\u0000"), Reason.INVALID),
+        (body(sample()).replace(b"host-a", b"\\ud800"), Reason.MALFORMED),
+        (body(sample(uptime=2**63 + 1)), Reason.INVALID),
+        (body(sample()).replace(b'"cpu":12.5', b'"cpu":12.5,"cpu":1'), Reason.DUPLICATE_KEYS),
+        (body(sample()).replace(b'"cpu":12.5', b'"cpu":12.5,"\\u0063pu":1'), Reason.DUPLICATE_KEYS),
+        (body(sample()).replace(b'"sequence":0', b'"sequence":0,"sequence":1'), Reason.DUPLICATE_KEYS),
+        (body(sample(extra={})).replace(b'"extra":{}', b'"extra":{"x":1,"x":2}'), Reason.DUPLICATE_KEYS),
+        (body(sample(cpu="12.5")), Reason.INVALID),
+        (b"true", Reason.INVALID),
+    ],
+)
+def test_a_bad_body_is_refused_for_its_own_reason(value: bytes | None, expected: Reason) -> None:
+    assert reason(value) == expected
+
+
+def test_the_detail_names_the_field_and_not_the_value() -> None:
+    verdict = decode(MetricRecord, body(sample(cpu="hunter2")))
+    assert isinstance(verdict, Rejection)
+    assert verdict.detail.startswith("cpu: ")
+    assert "hunter2" not in verdict.detail
+
+
+def test_fields_of_a_newer_agent_are_ignored() -> None:
+    record = decode(MetricRecord, body(sample(gpu=[1, 2], note='say "hi"')))
+    assert isinstance(record, MetricRecord)
+    assert record.cpu == 12.5
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_decoding_raise(value: bytes) -> None:
+    for model in (MetricRecord, SnapshotRecord):
+        assert isinstance(decode(model, value), (Rejection, model))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=4), inner),
+        max_leaves=12,
+    )
+)
+def test_whatever_an_unknown_field_holds_is_ignored(extra: Any) -> None:
+    value = json.dumps(sample(extra=extra)).encode("utf-8", "surrogatepass")
+    verdict = decode(MetricRecord, value)
+    holds_what_json_cannot = isinstance(verdict, Rejection) and verdict.reason is Reason.MALFORMED
+    assert isinstance(verdict, MetricRecord) or holds_what_json_cannot
