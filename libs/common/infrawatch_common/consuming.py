@@ -127,7 +127,7 @@ class BatchConsumer(Generic[BatchT]):
             self._metrics.commit_failures.inc()
             _log.warning("offsets not committed", error=str(error), partitions=len(owned))
 
-    async def _until_database_answers(self, attempt: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    async def _until_database_answers(self, work: Callable[[], Awaitable[ResultT]]) -> ResultT:
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_transient),
             wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_BACK_OFF),
@@ -135,7 +135,9 @@ class BatchConsumer(Generic[BatchT]):
             stop=lambda _state: self._closing,
             reraise=True,
         )
-        result: ResultT = await retrying(attempt)
+        async for attempt in retrying:
+            with attempt:
+                result = await work()
         self._database_problem = None
         return result
 

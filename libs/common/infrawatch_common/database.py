@@ -1,5 +1,6 @@
 """TimescaleDB through asyncpg: the pool, and which errors mean "try again"."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -37,11 +38,17 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, _TRANSIENT) and not isinstance(error, ValueError)
 
 
-def create_pool(settings: DatabaseSettings, *, application: str, **options: Any) -> Pool:
+def create_pool(
+    settings: DatabaseSettings,
+    *,
+    application: str,
+    server_settings: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Pool:
     """A pool that connects when it is first used, so that a service can start while the database is away.
 
     Call it in a running event loop, and await the pool before its first use. ``application`` is the name in
-    ``pg_stat_activity``.
+    ``pg_stat_activity``; ``server_settings`` are run-time parameters of every connection.
     """
     pool: Pool = asyncpg.create_pool(
         str(settings.database_url),
@@ -50,7 +57,7 @@ def create_pool(settings: DatabaseSettings, *, application: str, **options: Any)
         max_size=settings.database_pool_size,
         command_timeout=settings.database_timeout,
         timeout=5.0,
-        server_settings={"application_name": application, "timezone": "UTC"},
+        server_settings={"application_name": application, "timezone": "UTC", **(server_settings or {})},
         **options,
     )
     return pool

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -12,8 +12,11 @@ _SECRET_NAMES = ("password", "secret", "token", "authorization", "signature")
 _CLIENT_LIBRARY_LINES_PER_MINUTE = 30
 
 
-def configure_logging(service: str, level: str) -> None:
-    """Send everything, libraries included, through one JSON renderer on stdout."""
+def configure_logging(service: str, level: str, stream: TextIO | None = None) -> None:
+    """Send everything, libraries included, through one JSON renderer on stdout.
+
+    A command whose stdout is its answer passes another ``stream``.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -29,7 +32,7 @@ def configure_logging(service: str, level: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream or sys.stdout)
     # JSON escapes line ends, so that a hostile value cannot forge a second record.
     render: list[Any] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,

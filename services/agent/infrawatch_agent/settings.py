@@ -24,7 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(min_length=1, description="Directory of identity and spool; belongs to the agent alone.")
     ] = "/var/lib/infrawatch-agent"
     host_id: Annotated[
-        str | None,
+        Annotated[str, Meta(pattern=HOST_ID_PATTERN)] | None,
         Meta(description="Id of this host; by default the enrolled one, else one derived from the machine id."),
     ] = None
     host_name: Annotated[str | None, Meta(description="Name shown to operators; by default the hostname.")] = None

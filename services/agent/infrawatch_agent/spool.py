@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS records (
     body   BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS dropped (records INTEGER NOT NULL);
-INSERT INTO dropped SELECT 0 WHERE NOT EXISTS (SELECT FROM dropped);
+INSERT INTO dropped SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM dropped);
 """
 
 _log = logging.getLogger(__name__)

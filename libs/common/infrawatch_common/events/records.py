@@ -30,7 +30,12 @@ def _parse_timestamp(value: object) -> datetime:
 
 
 # The characters keep an id printable, and NUL out of the signed text.
-HostId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
+# Some regular expression engines let a line end pass before "$", so the schema forbids white space once more.
+HostId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"),
+    Field(json_schema_extra={"not": {"pattern": r"\s"}}),
+]
 Timestamp = Annotated[
     datetime,
     PlainValidator(_parse_timestamp),

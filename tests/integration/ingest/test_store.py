@@ -1,0 +1,154 @@
+"""What a batch leaves in the database."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from infrawatch_common.database import create_pool
+from infrawatch_common.events import Reason
+from infrawatch_ingest.domain.batch import Batch, sort_out
+from infrawatch_ingest.domain.judgement import Rules
+from infrawatch_ingest.metrics import IngestMetrics
+from infrawatch_ingest.settings import Settings
+from infrawatch_ingest.store import Store
+from records import MASTER_SECRET, NOW, FakeMessage, host_key, sample, signed
+from stack import Database
+
+RULES = Rules(accept_unsigned=False, clock_tolerance=timedelta(minutes=5), retention=timedelta(days=30))
+
+
+class StoreUnderTest:
+    """A store as ingest wires it, and what it leaves behind."""
+
+    def __init__(self, database: Database, pool: asyncpg.Pool) -> None:
+        self.database = database
+        self.metrics = IngestMetrics(CollectorRegistry())
+        self.store = Store(pool, self.metrics, timedelta(seconds=30))
+
+    async def fetch(self, query: str) -> list[Any]:
+        async with self.database.admin() as connection:
+            return [tuple(row) for row in await connection.fetch(query)]
+
+
+@pytest.fixture
+async def under_test(database: Database) -> AsyncIterator[StoreUnderTest]:
+    settings = Settings.model_validate(
+        {
+            "database_url": database.url("ingest"),
+            "database_password": database.password,
+            "host_key_secret": MASTER_SECRET,
+        }
+    )
+    pool = create_pool(settings, application="test")
+    await pool
+    yield StoreUnderTest(database, pool)
+    await pool.close()
+
+
+def batch(*messages: FakeMessage) -> Batch[Any]:
+    hosts = {key.id: key for key in map(host_key, ("host-a", "host-b", "host-c"))}
+    return sort_out(messages, hosts, RULES)
+
+
+async def test_a_sample_is_stored_with_its_numbers_and_its_host_is_registered(under_test: StoreUnderTest) -> None:
+    written = await under_test.store.write(batch(signed(sample(cpu=1.5, memory=2.5, disk=3.5, uptime=4))))
+    assert written.stored == 1
+    assert await under_test.fetch("SELECT host_id, timestamp, cpu, memory, disk, uptime FROM metrics") == [
+        ("host-a", NOW, 1.5, 2.5, 3.5, 4)
+    ]
+    assert await under_test.fetch("SELECT id, name, last_seen FROM hosts") == [("host-a", "host-a", NOW)]
+
+
+async def test_a_batch_that_is_written_again_changes_nothing(under_test: StoreUnderTest) -> None:
+    again = batch(*[signed(sample(sequence=number)) for number in range(10)])
+    await under_test.store.write(again)
+    written = await under_test.store.write(again)
+    assert (written.stored, written.duplicates) == (0, 10)
+    assert await under_test.fetch("SELECT count(*) FROM metrics") == [(10,)]
+
+
+async def test_new_records_among_repeated_ones_are_stored(under_test: StoreUnderTest) -> None:
+    old, new = signed(sample(sequence=1)), signed(sample(sequence=2))
+    await under_test.store.write(batch(old))
+    written = await under_test.store.write(batch(old, new, new))
+    assert (written.stored, written.duplicates) == (1, 2)
+
+
+async def test_a_row_that_the_database_refuses_becomes_a_dead_letter_and_its_neighbours_are_stored(
+    under_test: StoreUnderTest,
+) -> None:
+    async with under_test.database.admin() as connection:
+        await connection.execute("ALTER TABLE metrics ADD CONSTRAINT no_thirteen CHECK (cpu <> 13)")
+    messages = [signed(sample(sequence=n, cpu=13.0 if n == 77 else 1.0), offset=n) for n in range(500)]
+    written = await under_test.store.write(batch(*messages))
+    assert written.stored == 499
+    assert [rejection.reason for rejection in written.refused] == [Reason.REFUSED_BY_DATABASE]
+    assert await under_test.fetch('SELECT "offset", reason, host_id FROM dead_letters') == [
+        (77, "refused_by_database", "host-a")
+    ]
+    splits = under_test.metrics.split_batches._value.get()
+    assert splits <= 10, "500 rows need at most log2(500) + 1 halvings for one bad row"
+
+
+async def test_a_refused_row_among_repeated_ones_is_found_too(under_test: StoreUnderTest) -> None:
+    old = signed(sample(sequence=1), offset=1)
+    await under_test.store.write(batch(old))
+    async with under_test.database.admin() as connection:
+        await connection.execute("ALTER TABLE metrics ADD CONSTRAINT no_thirteen CHECK (cpu <> 13)")
+    written = await under_test.store.write(batch(old, signed(sample(cpu=13.0), offset=2), signed(sample(), offset=3)))
+    assert (written.stored, written.duplicates, len(written.refused)) == (1, 1, 1)
+
+
+async def test_a_dead_letter_is_kept_whole_and_once(under_test: StoreUnderTest) -> None:
+    bad = FakeMessage(b"\xff\x00", key=None, headers=[("h", b"\x01")], partition=3, offset=9)
+    for _ in range(2):
+        await under_test.store.write(batch(bad))
+    assert await under_test.fetch(
+        'SELECT service, topic, partition, "offset", reason, key, value, headers::text, appended_at FROM dead_letters'
+    ) == [("ingest", bad.topic, 3, 9, "unsigned", None, b"\xff\x00", '{"h": "01"}', bad.appended_at)]
+
+
+async def test_a_host_that_was_purged_between_two_batches_is_registered_again(under_test: StoreUnderTest) -> None:
+    await under_test.store.write(batch(signed(sample())))
+    async with under_test.database.admin() as connection:
+        await connection.execute("DELETE FROM metrics")
+        await connection.execute("DELETE FROM hosts")
+    written = await under_test.store.write(batch(signed(sample())))
+    assert written.stored == 1
+    assert await under_test.fetch("SELECT id FROM hosts") == [("host-a",)]
+
+
+async def test_the_foreign_key_still_holds_for_everybody_else(under_test: StoreUnderTest) -> None:
+    await under_test.store.write(batch(signed(sample())))
+    async with under_test.database.admin() as connection:
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            await connection.execute("DELETE FROM hosts")
+
+
+async def test_row_triggers_are_off_for_no_longer_than_the_insert(under_test: StoreUnderTest) -> None:
+    await under_test.store.write(batch(signed(sample())))
+    async with under_test.store._pool.acquire() as connection:
+        assert await connection.fetchval("SHOW session_replication_role") == "origin"
+
+
+@pytest.mark.parametrize(("seconds", "advanced"), [(29, False), (30, True), (-60, False)])
+async def test_last_seen_advances_by_no_less_than_the_interval(
+    under_test: StoreUnderTest, seconds: int, advanced: bool
+) -> None:
+    later = NOW + timedelta(seconds=seconds)
+    await under_test.store.write(batch(signed(sample())))
+    await under_test.store.write(batch(signed(sample(sequence=1, timestamp=later))))
+    assert await under_test.fetch("SELECT last_seen FROM hosts") == [(later if advanced else NOW,)]
+
+
+async def test_last_seen_of_another_replica_is_not_set_back(under_test: StoreUnderTest) -> None:
+    await under_test.store.write(batch(signed(sample())))
+    newer = NOW + timedelta(hours=1)
+    async with under_test.database.admin() as connection:
+        await connection.execute("UPDATE hosts SET last_seen = $1", newer)
+    await under_test.store.write(batch(signed(sample(sequence=1, timestamp=NOW + timedelta(minutes=1)))))
+    assert await under_test.fetch("SELECT last_seen FROM hosts") == [(newer,)]

@@ -1,0 +1,105 @@
+"""The checker of promises 1 and 2: what the broker acknowledged, against what the database holds."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from infrawatch_common.events import HostKey
+from records import body, host_key, sample, signature
+from stack import Database, Topics
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is wrong between acknowledgement and database; all empty when the promises hold."""
+
+    lost: frozenset[str]
+    doubled: frozenset[str]
+    unknown: frozenset[str]
+
+    @property
+    def kept(self) -> bool:
+        """Whether every acknowledged record is there once, and nothing else."""
+        return not (self.lost or self.doubled or self.unknown)
+
+
+def compare(acknowledged: Iterable[str], attempted: Iterable[str], stored: Iterable[str]) -> Verdict:
+    """``stored`` are the ids of rows and dead letters, as often as they occur.
+
+    A record that was sent and not acknowledged may be there or not.
+    """
+    counts = Counter(stored)
+    return Verdict(
+        lost=frozenset(acknowledged) - counts.keys(),
+        doubled=frozenset(name for name, count in counts.items() if count > 1),
+        unknown=frozenset(counts) - frozenset(attempted),
+    )
+
+
+@dataclass
+class Load:
+    """Sends signed samples of several hosts and remembers what was acknowledged."""
+
+    topics: Topics
+    hosts: int = 20
+    acknowledged: set[str] = field(default_factory=set)
+    attempted: set[str] = field(default_factory=set)
+    _sequence: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def host_ids(self) -> list[str]:
+        """The hosts that send."""
+        return [f"host-{number}" for number in range(self.hosts)]
+
+    def next_record(self, host: str, **changes: Any) -> dict[str, Any]:
+        """The next sample of a host, stamped now."""
+        self._sequence[host] += 1
+        return sample(host, self._sequence[host], datetime.now(UTC), **changes)
+
+    async def send(self, producer: AIOKafkaProducer, rounds: int) -> None:
+        """Send ``rounds`` samples of every host, and wait for each to be acknowledged."""
+        waiting = []
+        for _ in range(rounds):
+            for host in self.host_ids:
+                record = self.next_record(host)
+                self.attempted.add(record["id"])
+                waiting.append((record["id"], await send(producer, self.topics, record)))
+        for name, future in waiting:
+            await future
+            self.acknowledged.add(name)
+
+    async def verdict(self, database: Database) -> Verdict:
+        """The comparison now."""
+        return compare(self.acknowledged, self.attempted, await stored_ids(database))
+
+
+async def send(producer: AIOKafkaProducer, topics: Topics, record: dict[str, Any], key: HostKey | None = None) -> Any:
+    """Send one record as its host would; the future of its acknowledgement."""
+    value = body(record)
+    header = signature(key or host_key(record["host_id"]), value, topics.metrics)
+    return await producer.send(topics.metrics, value, key=record["host_id"].encode(), headers=[header])
+
+
+async def stored_ids(database: Database) -> list[str]:
+    """The ids of all rows and of all dead letters that have one."""
+    async with database.admin() as connection:
+        rows = await connection.fetch("SELECT id::text FROM metrics")
+        letters = await connection.fetch(
+            "SELECT substring(convert_from(value, 'UTF8') FROM '\"id\":\"([0-9a-f-]{36})\"') FROM dead_letters"
+        )
+    return [row[0] for row in (*rows, *letters) if row[0]]
+
+
+def producer(topics: Topics) -> AIOKafkaProducer:
+    """A producer that waits for all replicas and makes no duplicates of its own."""
+    return AIOKafkaProducer(
+        bootstrap_servers=topics.bootstrap_servers,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=5,
+        max_batch_size=65_536 - 1024,
+    )
