@@ -1,0 +1,100 @@
+"""Promise 6: one bad record never stops its neighbours (proof: fault matrix row 20)."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from ledger import Load, producer
+
+from records import body, host_key, signature
+from stack import Database, Service, Topics, eventually, ingest_environment
+
+HOST = "host-0"
+BATCH = 5000
+
+
+def poisons(good: dict[str, Any]) -> dict[str, tuple[bytes | None, str]]:
+    """Kind → body and the reason that its dead letter must carry."""
+    value = body(good)
+    return {
+        "bad JSON": (value[:-1], "malformed"),
+        "NUL in a string": (body({**good, "host_id": "host\0"}), "invalid"),
+        "lone surrogate": (value.replace(b'"host-0"', b'"\\ud800"'), "malformed"),
+        "NaN": (value.replace(b"12.5", b"NaN"), "invalid"),
+        "1e400": (value.replace(b"12.5", b"1e400"), "invalid"),
+        "integer beyond 64 bits": (body({**good, "uptime": 2**64}), "invalid"),
+        "depth 25,000, as deep as the largest record can be": (
+            value[:-1] + b',"x":' + b"[" * 25_000 + b"]" * 25_000 + b"}",
+            "malformed",
+        ),
+        "duplicate keys": (value.replace(b'"cpu":12.5', b'"cpu":12.5,"cpu":1.0'), "duplicate_keys"),
+        "wrong type": (body({**good, "cpu": "12.5"}), "invalid"),
+        "not UTF-8": (b"\xff\xfe" + value, "malformed"),
+        "empty": (b"", "empty"),
+        "tombstone": (None, "empty"),
+    }
+
+
+async def test_one_bad_record_of_each_kind_among_5000_becomes_one_dead_letter_and_the_others_are_stored(
+    database: Database,
+    topics: Topics,
+    service: Callable[..., Service],
+    known_hosts: Callable[[list[str]], None],
+) -> None:
+    load = Load(topics, hosts=1)
+    known_hosts(load.host_ids)
+    key = host_key(HOST)
+    kinds = poisons(load.next_record(HOST))
+    expected = []
+    async with producer(topics) as sending:
+        for value, reason in kinds.values():
+            await load.send(sending, rounds=BATCH // 2)
+            headers = [signature(key, value, topics.metrics)] if value else []
+            bad = await sending.send_and_wait(topics.metrics, value, key=HOST.encode(), headers=headers)
+            expected.append((bad.topic, bad.partition, bad.offset, reason))
+            await load.send(sending, rounds=BATCH - 1 - BATCH // 2)
+    ingest = service("ingest", ingest_environment(database, topics)).start()
+
+    async def rows() -> int:
+        async with database.admin() as connection:
+            return int(await connection.fetchval("SELECT count(*) FROM metrics"))
+
+    async def all_stored() -> bool:
+        return await rows() >= len(load.acknowledged)
+
+    await eventually(all_stored)
+    async with database.admin() as connection:
+        letters = await connection.fetch('SELECT * FROM dead_letters ORDER BY "offset"')
+    found = [tuple(letter[name] for name in ("topic", "partition", "offset", "reason")) for letter in letters]
+    assert found == expected
+    assert [letter["value"] for letter in letters] == [value for value, _ in kinds.values()]
+    assert await rows() == len(kinds) * (BATCH - 1)
+    assert ingest.metric('infrawatch_ingest_records_total{outcome="malformed"}') == 4
+
+
+async def test_a_record_that_claims_the_far_future_makes_no_chunk_and_hijacks_no_last_seen(
+    database: Database,
+    topics: Topics,
+    service: Callable[..., Service],
+    known_hosts: Callable[[list[str]], None],
+) -> None:
+    known_hosts([HOST])
+    service("ingest", ingest_environment(database, topics)).start()
+    load = Load(topics, hosts=1)
+    async with producer(topics) as sending:
+        for stamp in ("2100-01-01T00:00:00Z", "1970-01-01T00:00:00Z"):
+            value = body(load.next_record(HOST) | {"timestamp": stamp})
+            header = signature(host_key(HOST), value, topics.metrics)
+            await sending.send_and_wait(topics.metrics, value, key=HOST.encode(), headers=[header])
+        await load.send(sending, rounds=1)
+
+    async def settled() -> bool:
+        async with database.admin() as connection:
+            return bool(await connection.fetchval("SELECT count(*) = 1 FROM metrics"))
+
+    await eventually(settled)
+    async with database.admin() as connection:
+        reasons = await connection.fetch("SELECT reason FROM dead_letters ORDER BY 1")
+        assert [row["reason"] for row in reasons] == ["in_future", "too_old"]
+        assert await connection.fetchval("SELECT count(*) FROM show_chunks('metrics')") == 1
+        assert await connection.fetchval("SELECT last_seen FROM hosts") <= datetime.now(UTC)
