@@ -18,6 +18,7 @@ from infrawatch_api.app import openapi_document
 from infrawatch_common.events import MetricRecord, SnapshotRecord
 from infrawatch_ingest.app import create_app as create_ingest
 from infrawatch_ingest.settings import Settings as IngestSettings
+from settings_page import settings_page
 
 HERE = Path(__file__).parent
 METRICS_TOPIC = "infrawatch.metrics.v1"
@@ -44,9 +45,8 @@ def contracts() -> dict[str, str]:
         "asyncapi/ingest.json": lambda: asyncio.run(_ingest_asyncapi()),
         "openapi/api.json": openapi_document,
     }
-    return {
-        path: json.dumps(make(), indent=2, ensure_ascii=False) + "\n" for path, make in documents.items()
-    }
+    generated = {path: json.dumps(make(), indent=2, ensure_ascii=False) + "\n" for path, make in documents.items()}
+    return {**generated, "../docs/settings.md": settings_page()}
 
 
 def _differs(path: Path, content: str, *, write: bool) -> bool:
