@@ -53,7 +53,7 @@ lock: setup ## Lock the dependencies anew, with hashes and without addresses
 	@requirements/lock
 
 images: setup ## Build every image, and start each until its health check answers
-	@infra/docker/check-images
+	@PYTHONPATH=infra/local $(VENV)/python infra/docker/check_images.py
 
 ci: test lint types contracts-check ## What a change must pass
 

@@ -1,12 +1,16 @@
 """The real servers as tests use them: databases and topics of a test's own, services as processes."""
 
 import asyncio
+import ctypes
 import json
 import os
 import re
 import secrets
+import signal
 import socket
+import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -14,19 +18,19 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import unquote, urlsplit
 
 import asyncpg
 import psycopg
 from psycopg import sql
 
 from infrawatch_common.topics import TopicSettings, create_topics
-from infrawatch_local.process import Child, Program
 from infrawatch_local.stack import Stack
 from infrawatch_migrations.migrate import migrate
 from infrawatch_migrations.settings import SERVICES, Settings
 from records import MASTER_SECRET
 
+START_TIMEOUT, STOP_TIMEOUT = 30.0, 25.0
 PASSWORD = "a password for tests alone"
 
 
@@ -34,19 +38,15 @@ PASSWORD = "a password for tests alone"
 class Database:
     """A migrated database. The services' roles all have the same password."""
 
-    name: str
-    address: str
-    superuser: tuple[str, str]
-
-    @property
-    def admin_url(self) -> str:
-        """URL of the superuser, password included."""
-        user, password = self.superuser
-        return f"postgresql://{user}:{quote(password)}@{self.address}/{self.name}"
+    admin_url: str  # of the superuser, password included
 
     def url(self, service: str) -> str:
         """URL of a service's role, without password."""
-        return f"postgresql://infrawatch_{service}@{self.address}/{self.name}"
+        return self._url_of(f"infrawatch_{service}")
+
+    def _url_of(self, user: str) -> str:
+        parts = urlsplit(self.admin_url)
+        return parts._replace(netloc=f"{user}@{parts.hostname}:{parts.port}").geturl()
 
     @property
     def password(self) -> str:
@@ -59,13 +59,13 @@ class Database:
 
     def migrate(self) -> None:
         """Run the migration command's work."""
-        user, password = self.superuser
+        admin = urlsplit(self.admin_url)
         passwords = {f"{service}_database_password": PASSWORD for service in SERVICES}
         migrate(
             Settings.model_validate(
                 {
-                    "database_url": f"postgresql://{user}@{self.address}/{self.name}",
-                    "database_password": password,
+                    "database_url": self._url_of(admin.username or ""),
+                    "database_password": unquote(admin.password or ""),
                     **passwords,
                 }
             )
@@ -93,19 +93,18 @@ class Database:
 @contextmanager
 def fresh_database(stack: Stack) -> Iterator[Database]:
     """A newly migrated database of its own; gone afterwards."""
-    made = Database(f"test_{secrets.token_hex(6)}", stack.database_address, stack.superuser)
-    _administer(stack, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(made.name)))
+    name = f"test_{secrets.token_hex(6)}"
+    made = Database(urlsplit(stack.database_url)._replace(path=name).geturl())
+    _administer(stack, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     made.migrate()
     try:
         yield made
     finally:
-        _administer(stack, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(made.name)))
+        _administer(stack, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _administer(stack: Stack, statement: sql.Composed) -> None:
-    user, password = stack.superuser
-    address = f"postgresql://{stack.database_address}/postgres"
-    with psycopg.connect(address, user=user, password=password, autocommit=True) as connection:
+    with psycopg.connect(stack.database_url, autocommit=True) as connection:
         connection.execute(statement)
 
 
@@ -129,7 +128,7 @@ class Topics:
 async def fresh_topics(stack: Stack, partitions: int = 4) -> Topics:
     """New topics, made by the product's own command."""
     mark = secrets.token_hex(6)
-    made = Topics(stack.bootstrap_servers, f"test-{mark}.metrics", f"test-{mark}.snapshots")
+    made = Topics(stack.kafka_bootstrap, f"test-{mark}.metrics", f"test-{mark}.snapshots")
     await create_topics(
         TopicSettings.model_validate(
             {
@@ -149,38 +148,54 @@ class Service:
     def __init__(self, name: str, directory: Path, environment: Mapping[str, str], *arguments: str) -> None:
         self.port = free_port()
         self.log = directory / f"{name}-{secrets.token_hex(3)}.log"
-        self._program = Program(
-            name=name,
-            argv=(sys.executable, "-m", f"infrawatch_{name}", *arguments),
-            log=self.log,
-            ready=lambda: self.health().get("status") == "ready",
-            environment={**CLEAN, **environment, "INFRAWATCH_HTTP_PORT": str(self.port)},
-            start_timeout=30.0,
-        )
-        self.child: Child | None = None
+        self._name = name
+        self._argv = [sys.executable, "-m", f"infrawatch_{name}", *arguments]
+        self._environment = {**CLEAN, **environment, "INFRAWATCH_HTTP_PORT": str(self.port)}
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Service":
         """Start it and wait until it is ready."""
         self.launch()
-        assert self.child is not None
-        self.child.wait_ready()
+        deadline = time.monotonic() + START_TIMEOUT
+        while self.health().get("status") != "ready":
+            assert self.running(), f"{self._name} ended: {self.log.read_text()[-2000:]}"
+            assert time.monotonic() < deadline, (
+                f"{self._name} is not ready: {self.health()} {self.log.read_text()[-2000:]}"
+            )
+            time.sleep(0.05)
         return self
 
     def launch(self) -> None:
         """Start it without waiting."""
-        self.child = Child(self._program)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._argv, env=self._environment, stdout=log, stderr=log, preexec_fn=_die_with_parent
+            )
+
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end; the exit code."""
+        assert self._process is not None
+        return self._process.wait(timeout)
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
-        code = self.child.stop() if self.child is not None else 0
-        self.child = None
-        return code
+        self.signal(signal.SIGTERM)
+        return self.wait(STOP_TIMEOUT)
 
     def kill(self) -> None:
-        """SIGKILL."""
-        if self.child is not None:
-            self.child.kill()
-            self.child = None
+        """SIGKILL, if it runs."""
+        if self.running():
+            self.signal(signal.SIGKILL)
+            self.wait(STOP_TIMEOUT)
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def health(self) -> dict[str, Any]:
         """The readiness report; empty while nothing answers."""
@@ -204,7 +219,7 @@ class Service:
 
 
 # Settings of the person who runs the tests must not reach the services under test.
-CLEAN = {name: "" for name in os.environ if name.startswith("INFRAWATCH_")}
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("INFRAWATCH_")}
 
 
 def ingest_environment(database: Database, topics: Topics, **settings: object) -> dict[str, str]:
@@ -230,3 +245,8 @@ async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 6
     async with asyncio.timeout(within):
         while not await condition():  # noqa: ASYNC110 - what is waited for happens in another process
             await asyncio.sleep(0.1)
+
+
+def _die_with_parent() -> None:
+    """Have the kernel end a service when the tests end, however that happens."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

@@ -152,6 +152,5 @@ async def test_an_agent_without_identity_says_what_to_do(topics: Topics, service
     environment = topics.environment() | {"INFRAWATCH_STATE_DIRECTORY": str(tmp_path / "new")}
     agent = service("agent", environment, "run")
     agent.launch()
-    assert agent.child is not None
-    assert agent.child.wait(20) == 1
+    assert agent.wait(20) == 1
     assert "INFRAWATCH_ENROLMENT_TOKEN" in agent.log.read_text()

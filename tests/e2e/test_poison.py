@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ledger import Load, producer
-
 from records import body, host_key, signature
 from stack import Database, Service, Topics, eventually, ingest_environment
 

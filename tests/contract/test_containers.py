@@ -1,0 +1,184 @@
+"""Compose, images and Prometheus name only what exists: settings, ports, commands, targets, secrets."""
+
+import importlib
+import re
+import runpy
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infrawatch_agent import settings as agent_settings
+from infrawatch_api.settings import Settings as ApiSettings
+from infrawatch_common.settings import variable
+from infrawatch_common.topics import TopicSettings
+from infrawatch_ingest.settings import Settings as IngestSettings
+from infrawatch_local import settings as local_settings
+from infrawatch_local.tree import Runtime
+from infrawatch_migrations.settings import Settings as MigrationSettings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+DOCKERFILE = (ROOT / "infra/docker/Dockerfile").read_text(encoding="utf-8")
+STAGES = dict(re.findall(r"^FROM \S+ AS (\S+)$(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL))
+SETTINGS = {
+    "topics": TopicSettings.model_fields,
+    "migrations": MigrationSettings.model_fields,
+    "ingest": IngestSettings.model_fields,
+    "api": ApiSettings.model_fields,
+    "enrolment": ApiSettings.model_fields,
+    "agent": agent_settings.Settings.__struct_fields__,
+}
+HTTP_PORT = 8080
+
+
+def runtime() -> Runtime:
+    return Runtime.in_cache(local_settings.parse(environ, Path.home()).cache_dir)
+
+
+def compose_config(text: str, directory: Path) -> "subprocess.CompletedProcess[str]":
+    (directory / "docker-compose.yml").write_text(text)
+    command = ("docker-compose", "--file", "/data/docker-compose.yml", "config", "--quiet")
+    return subprocess.run(runtime().sandbox.command(directory, command), capture_output=True, text=True, check=False)
+
+
+def test_compose_follows_the_compose_specification(tmp_path: Path) -> None:
+    result = compose_config((ROOT / "docker-compose.yml").read_text(), tmp_path)
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_specification_notices_a_misspelt_key(tmp_path: Path) -> None:
+    text = (ROOT / "docker-compose.yml").read_text().replace("depends_on:", "depend_on:", 1)
+    assert "depend_on" in compose_config(text, tmp_path).stderr
+
+
+def test_every_part_of_ours_has_its_settings_listed_here() -> None:
+    assert OURS.keys() == SETTINGS.keys()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_setting_of_its_service(name: str) -> None:
+    known = {variable(field) for field in SETTINGS[name]}
+    for used in OURS[name].get("environment", {}):
+        assert used in known or used.removesuffix("_FILE") in known, f"{name}: {used}"
+
+
+def test_a_variable_that_no_service_knows_is_noticed() -> None:
+    assert variable("databse_url") not in {variable(field) for field in SETTINGS["ingest"]}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_target_is_a_stage_that_runs_a_command_which_its_package_declares(name: str) -> None:
+    target = OURS[name]["build"]["target"]
+    assert OURS[name]["build"]["dockerfile"] == "infra/docker/Dockerfile"
+    (command,) = re.findall(r'^ENTRYPOINT \["([^"]+)"\]$', STAGES[target], re.MULTILINE)
+    assert command in declared_commands()
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("infrawatch_api", SERVICES["enrolment"]["command"]),
+        ("infrawatch_api", ["serve"]),
+        ("infrawatch_agent", ["run"]),
+    ],
+)
+def test_every_command_line_is_one_that_its_program_takes(module: str, arguments: list[str]) -> None:
+    parser = importlib.import_module(f"{module}.__main__")._parser()
+    parser.parse_args(arguments)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["no-such-command"])
+
+
+def test_the_topics_entry_point_is_a_module_that_runs() -> None:
+    python, flag, module = SERVICES["topics"]["entrypoint"]
+    assert (python, flag) == ("python", "-m")
+    assert hasattr(importlib.import_module(module), "main")
+
+
+def test_the_image_serves_where_compose_and_prometheus_look() -> None:
+    (host,) = re.findall(r"INFRAWATCH_HTTP_HOST=(\S+)", STAGES["runtime"])
+    (port,) = re.findall(r"INFRAWATCH_HTTP_PORT=(\d+)", STAGES["runtime"])
+    assert (host, int(port)) == ("0.0.0.0", HTTP_PORT)
+    assert f"EXPOSE {HTTP_PORT}" in STAGES["runtime"]
+    for service in ("api", "ingest", "agent"):
+        assert f"127.0.0.1:{HTTP_PORT}/health/ready" in " ".join(OURS[service]["healthcheck"]["test"])
+    assert SERVICES["api"]["ports"] == [f"127.0.0.1:{HTTP_PORT}:{HTTP_PORT}"]
+
+
+def test_every_variable_of_the_images_is_a_setting() -> None:
+    known = {variable(field) for fields in SETTINGS.values() for field in fields}
+    used = set(re.findall(r"\bINFRAWATCH_[A-Z_]+(?==)", DOCKERFILE))
+    assert used
+    assert used <= known
+
+
+def test_every_path_that_the_images_copy_exists() -> None:
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
+        *sources, _ = line.split()
+        for source in sources:
+            assert (ROOT / source).exists(), source
+    for lock in re.findall(r"-r (requirements/\S+)", DOCKERFILE):
+        assert (ROOT / lock).exists(), lock
+
+
+def test_prometheus_scrapes_every_long_running_service_at_its_port() -> None:
+    config = yaml.safe_load((ROOT / "infra/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in config["scrape_configs"]}
+    running = {name for name, service in OURS.items() if service["restart"] != "no"}
+    assert targets == {name: [f"{name}:{HTTP_PORT}"] for name in running}
+
+
+def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "infra/prometheus/prometheus.yml", tmp_path)
+    command = runtime().sandbox.command(tmp_path, ("promtool", "check", "config", "/data/prometheus.yml"))
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_secret_is_declared_made_and_given_to_who_reads_it(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "infra/docker/make-secrets"
+    script.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "infra/docker/make-secrets", script)
+    runpy.run_path(str(script))
+    made = {file.name for file in (tmp_path / ".local/compose-secrets").iterdir()}
+    assert made == COMPOSE["secrets"].keys()
+    for name, service in SERVICES.items():
+        read = {
+            value.removeprefix("/run/secrets/")
+            for value in service.get("environment", {}).values()
+            if value.startswith("/run/secrets/")
+        }
+        assert read == set(service.get("secrets", [])), name
+
+
+def test_no_service_of_ours_may_write_or_gain_privileges() -> None:
+    assert "USER 10001:10001" in STAGES["runtime"]
+    for service in OURS.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_a_container_is_given_longer_to_stop_than_a_service_takes() -> None:
+    grace = {int(OURS[name]["stop_grace_period"].removesuffix("s")) for name in ("api", "ingest", "agent")}
+    assert min(grace) > IngestSettings.model_fields["stop_timeout"].default
+    assert min(grace) > agent_settings.Settings().stop_timeout
+
+
+def declared_commands() -> set[str]:
+    def scripts() -> Iterator[str]:
+        for project in ROOT.glob("*/*/pyproject.toml"):
+            yield from tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("scripts", {})
+
+    return set(scripts())
