@@ -170,7 +170,10 @@ def answers(url: str) -> bool:
 
 def check_process(target: str, port: int) -> None:
     """The process runs as its own user, and its root cannot be written."""
-    for process in serving(port):
+    processes = serving(port)
+    if not processes:
+        raise CheckFailedError(f"{target} answers, but no process of it can be seen")
+    for process in processes:
         status = (process / "status").read_text()
         uid = int(next(line for line in status.splitlines() if line.startswith("Uid:")).split()[1])
         mounts = (process / "mounts").read_text().splitlines()
