@@ -1,0 +1,169 @@
+"""The order of writing and committing, without a broker: what is committed was written before."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError
+from prometheus_client import CollectorRegistry
+
+from infrawatch_common.consuming import BatchConsumer
+from infrawatch_common.metrics import ConsumerMetrics
+from records import FakeMessage
+
+PARTITION = TopicPartition("infrawatch.metrics.v1", 0)
+
+
+class FakeConsumer:
+    """A consumer that owns one partition and notes what is committed."""
+
+    def __init__(self, log: list[Any]) -> None:
+        self.log = log
+        self.owned = {PARTITION}
+        self.refuse: Exception | None = None
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.owned
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        if self.refuse is not None:
+            raise self.refuse
+        self.log.append(("committed", offsets[PARTITION]))
+
+
+class World:
+    """A batch consumer whose batches are the messages themselves."""
+
+    def __init__(self, write: Callable[[Any], Awaitable[None]] | None = None) -> None:
+        self.log: list[Any] = []
+        self.consumer: Any = FakeConsumer(self.log)
+        self.metrics = ConsumerMetrics("test", CollectorRegistry())
+        self.under_test: BatchConsumer[Any] = BatchConsumer(self._prepare, write or self.write, self.metrics, 60)
+        self.under_test.attach(self)
+
+    async def _prepare(self, records: Any) -> Any:
+        self.log.append(("prepared", records[-1].offset))
+        return records
+
+    async def write(self, records: Any) -> None:
+        await asyncio.sleep(0)
+        self.log.append(("written", records[-1].offset))
+
+    async def handle(self, *offsets: int) -> None:
+        records: Any = tuple(FakeMessage(b"", offset=offset) for offset in offsets)
+        await self.under_test.handle(records)
+
+
+async def test_offsets_are_committed_after_the_batch_is_written() -> None:
+    world = World()
+    await world.handle(0, 1, 2)
+    await world.under_test.drain()
+    assert world.log == [("prepared", 2), ("written", 2), ("committed", 3)]
+
+
+async def test_the_next_batch_is_prepared_while_one_is_written_and_written_after_it() -> None:
+    allowed = asyncio.Event()
+    world = World()
+    written = world.write
+
+    async def slow(records: Any) -> None:
+        await allowed.wait()
+        await written(records)
+
+    world.under_test._write = slow
+    await world.handle(0)
+    second = asyncio.create_task(world.handle(1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert world.log == [("prepared", 0), ("prepared", 1)]
+    allowed.set()
+    await second
+    await world.under_test.drain()
+    assert world.log[2:] == [("written", 0), ("committed", 1), ("written", 1), ("committed", 2)]
+
+
+async def test_a_batch_is_repeated_while_the_database_is_away() -> None:
+    attempts = 0
+
+    async def away_twice(_records: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise ConnectionRefusedError
+
+    world = World(away_twice)
+    await world.handle(0)
+    await world.under_test._settle()
+    assert attempts == 3
+    assert world.log[-1] == ("committed", 1)
+    assert await world.under_test.check() is None
+
+
+async def test_while_the_database_is_away_the_consumer_says_so() -> None:
+    repeated = asyncio.Event()
+
+    async def away(_records: Any) -> None:
+        if world.metrics.retries._value.get() > 0:
+            repeated.set()
+        raise ConnectionRefusedError
+
+    world = World(away)
+    await world.handle(0)
+    await repeated.wait()
+    assert "ConnectionRefusedError" in str(await world.under_test.check())
+    await world.under_test.drain()
+    assert ("committed", 1) not in world.log
+
+
+async def test_an_error_that_no_repetition_mends_ends_the_service_with_nothing_committed() -> None:
+    async def broken(_records: Any) -> None:
+        raise KeyError("a mistake of ours")
+
+    world = World(broken)
+    await world.handle(0)
+    with pytest.raises(KeyError, match="a mistake of ours"):
+        await world.under_test.failure()
+    await world.handle(1)
+    await world.under_test.drain()
+    assert not [entry for entry in world.log if entry[0] == "committed"]
+
+
+async def test_a_batch_that_cannot_be_prepared_ends_the_service_too() -> None:
+    world = World()
+
+    async def broken(_records: Any) -> None:
+        raise ZeroDivisionError
+
+    world.under_test._prepare = broken
+    await world.handle(0)
+    with pytest.raises(ZeroDivisionError):
+        await world.under_test.failure()
+
+
+async def test_offsets_of_partitions_that_moved_away_are_not_committed() -> None:
+    world = World()
+    world.consumer.owned = set()
+    await world.handle(0)
+    await world.under_test.drain()
+    assert world.log == [("prepared", 0), ("written", 0)]
+
+
+async def test_a_commit_that_a_rebalance_refuses_is_counted_and_survived() -> None:
+    world = World()
+    world.consumer.refuse = CommitFailedError("rebalanced")
+    await world.handle(0)
+    await world.under_test._settle()
+    world.consumer.refuse = None
+    await world.handle(1)
+    await world.under_test.drain()
+    assert world.log[-1] == ("committed", 2)
+    assert world.metrics.commit_failures._value.get() == 1
+
+
+async def test_nothing_new_is_taken_while_stopping() -> None:
+    world = World()
+    await world.under_test.drain()
+    await world.handle(0)
+    assert world.log == []
