@@ -26,6 +26,11 @@ class TopicSettings(ServiceSettings, KafkaSettings):
         12, ge=1, le=10_000, description="Partitions of a new topic; the most replicas that share its work."
     )
     topic_replication: int = Field(1, ge=1, le=10, description="Copies of a new topic; 3 in a cluster.")
+    sample_max_bytes: int = Field(64 * 1024, ge=1024, description="Largest record that the broker takes as a sample.")
+    snapshot_max_bytes: int = Field(
+        2 * 1024 * 1024, ge=1024, description="Largest record that the broker takes as a snapshot."
+    )
+    event_max_bytes: int = Field(1024 * 1024, ge=1024, description="Largest event that the broker takes.")
     topic_retention_hours: int = Field(168, ge=1, description="Hours that records stay on a topic.")
 
 
@@ -42,10 +47,10 @@ class Topic:
 def declared_topics(settings: TopicSettings) -> tuple[Topic, ...]:
     """Every topic of the product."""
     return (
-        Topic(settings.metrics_topic, ("agent",), ("ingest", "alerting"), 64 * 1024),
-        Topic(settings.snapshots_topic, ("agent",), ("drift",), 2 * 1024 * 1024),
-        Topic("infrawatch.alert-events.v1", ("alerting",), (), 64 * 1024),
-        Topic("infrawatch.drift-events.v1", ("drift",), (), 1024 * 1024),
+        Topic(settings.metrics_topic, ("agent",), ("ingest", "alerting"), settings.sample_max_bytes),
+        Topic(settings.snapshots_topic, ("agent",), ("drift",), settings.snapshot_max_bytes),
+        Topic("infrawatch.alert-events.v1", ("alerting",), (), settings.event_max_bytes),
+        Topic("infrawatch.drift-events.v1", ("drift",), (), settings.event_max_bytes),
     )
 
 
