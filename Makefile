@@ -5,7 +5,7 @@ LOCAL := PYTHONPATH=infra/local $(PYTHON) -m infrawatch_local
 SOURCES := infra/local libs schemas services tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs setup test test-unit lint types contracts contracts-check format lock images ci clean
+.PHONY: help up down status logs setup test test-unit lint types contracts contracts-check format lock images ci clean compose-secrets
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +19,8 @@ down: ## Stop everything; data stays
 status: ## Show what runs
 	@$(LOCAL) status
 
-logs: ## Follow the logs
-	@$(LOCAL) logs
+logs: ## Follow the logs (of one program: NAME=ingest)
+	@$(LOCAL) logs $(NAME)
 
 setup: ## Install what is missing: packages, virtual environment, Debian tree
 	@$(LOCAL) setup
@@ -57,5 +57,8 @@ images: setup ## Build every image, and start each until its health check answer
 
 ci: test lint types contracts-check ## What a change must pass
 
-clean: down ## Remove the stack's state and the virtual environment of this checkout
-	rm -rf .local .venv services/*/node_modules
+clean: ## Remove the stack's state and the virtual environment of this checkout
+	@$(LOCAL) clean
+
+compose-secrets: ## Make the secrets that docker-compose.yml names
+	@infra/docker/make-secrets

@@ -101,5 +101,6 @@ def producer(topics: Topics) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=True,
         linger_ms=5,
+        request_timeout_ms=180_000,  # longer than any outage that a test makes
         max_batch_size=65_536 - 1024,
     )

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ import psycopg
 from psycopg import sql
 
 from infrawatch_common.topics import TopicSettings, create_topics
+from infrawatch_local.ports import free_ports
 from infrawatch_local.stack import Stack
 from infrawatch_migrations.migrate import migrate
 from infrawatch_migrations.settings import SERVICES, Settings
@@ -146,7 +146,7 @@ class Service:
     """One of our services as a process of its own, started through its shipped entry point."""
 
     def __init__(self, name: str, directory: Path, environment: Mapping[str, str], *arguments: str) -> None:
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         self.log = directory / f"{name}-{secrets.token_hex(3)}.log"
         self._name = name
         self._argv = [sys.executable, "-m", f"infrawatch_{name}", *arguments]
@@ -232,12 +232,6 @@ def ingest_environment(database: Database, topics: Topics, **settings: object) -
         "INFRAWATCH_KAFKA_SESSION_TIMEOUT": "6",
         **{f"INFRAWATCH_{name.upper()}": str(value) for name, value in settings.items()},
     }
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], within: float = 60.0) -> None:

@@ -57,9 +57,9 @@ def test_all_is_well_only_when_all_run_and_are_ready() -> None:
 def test_a_sample_is_found_by_host() -> None:
     answer = {
         "items": [
-            {"host_id": "other", "sample": {"timestamp": "2026-11-22T11:00:00Z"}},
-            {"host_id": "this", "sample": {"timestamp": "2026-11-22T10:00:00.5Z"}},
-            {"host_id": "new", "sample": None},
+            {"host_id": "other", "timestamp": "2026-11-22T11:00:00Z"},
+            {"host_id": "this", "timestamp": "2026-11-22T10:00:00.5Z"},
+            {"host_id": "new", "timestamp": None},
         ]
     }
     assert latest_sample(answer, "this") == datetime(2026, 11, 22, 10, 0, 0, 500000, tzinfo=UTC)

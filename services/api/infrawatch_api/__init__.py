@@ -1,0 +1,1 @@
+"""The REST API of Infra-Watch: hosts, samples, users, tokens, enrolments."""

@@ -1,0 +1,27 @@
+"""What the audit log tells of: a closed list, so that it can be searched for."""
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """Every action in the audit log."""
+
+    LOGIN = "login"
+    LOGIN_FAILED = "login.failed"
+    LOGOUT = "logout"
+    PASSWORD_CHANGED = "password.changed"  # noqa: S105
+    PASSWORD_REFUSED = "password.refused"  # noqa: S105 - the current password given for a change was wrong
+    DENIED = "denied"
+    USER_CREATED = "user.created"
+    USER_CHANGED = "user.changed"
+    USER_DELETED = "user.deleted"
+    TOKEN_CREATED = "token.created"  # noqa: S105
+    TOKEN_DELETED = "token.deleted"  # noqa: S105
+    ENROLMENT_CREATED = "enrolment.created"
+    ENROLMENT_DELETED = "enrolment.deleted"
+    ENROLMENT_CLAIMED = "enrolment.claimed"
+    ENROLMENT_REFUSED = "enrolment.refused"
+    HOST_CHANGED = "host.changed"
+    HOST_RETIRED = "host.retired"
+    HOST_PURGED = "host.purged"
+    DEAD_LETTER_READ = "dead_letter.read"

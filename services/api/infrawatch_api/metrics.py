@@ -1,0 +1,55 @@
+"""Every metric of the API."""
+
+from enum import StrEnum
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from infrawatch_api.domain.access import Refusal
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+
+class LoginOutcome(StrEnum):
+    """What became of a login."""
+
+    OPENED = "opened"
+    FAILED = "failed"
+    THROTTLED = "throttled"
+
+
+class ApiMetrics:
+    """What the API does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "infrawatch_api_requests",
+            "Answers by method, path template ('(none)' where no route fits path and method) and status.",
+            ["method", "path_template", "status"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "infrawatch_api_request_duration_seconds",
+            "From the request to the last byte of its answer.",
+            ["method", "path_template"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge("infrawatch_api_requests_in_flight", "Requests being answered.", registry=registry)
+        self.logins = Counter("infrawatch_api_logins", "Logins by outcome.", ["outcome"], registry=registry)
+        self.refused_tokens = Counter(
+            "infrawatch_api_refused_tokens", "Bearer tokens refused, by reason.", ["reason"], registry=registry
+        )
+        self.passwords_waiting = Gauge(
+            "infrawatch_api_password_queue", "Passwords that are being hashed or wait for it.", registry=registry
+        )
+        self.database_errors = Counter(
+            "infrawatch_api_database_errors",
+            "Requests that got a 503 because the database was away or busy.",
+            registry=registry,
+        )
+        for outcome in LoginOutcome:
+            self.logins.labels(outcome)
+        for reason in Refusal:
+            self.refused_tokens.labels(reason)

@@ -1,0 +1,1 @@
+"""HTTP in, domain and store, HTTP out; no rules here."""

@@ -1,0 +1,21 @@
+"""Parameters that several routes take."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar.params import PathParameter
+
+from infrawatch_api.domain.inputs import is_host_id
+from infrawatch_api.problems import not_found
+
+HostIdParameter = Annotated[str, PathParameter(description="Id of a host.")]
+UserIdParameter = Annotated[UUID, PathParameter(description="Id of a user.")]
+TokenIdParameter = Annotated[UUID, PathParameter(description="Id of an API token.")]
+EnrolmentIdParameter = Annotated[UUID, PathParameter(description="Id of an enrolment.")]
+
+
+def existing_host_id(text: str) -> str:
+    """The text, if a host can have it as its id. Raises ``ProblemError`` (404)."""
+    if not is_host_id(text):
+        raise not_found("host")
+    return text

@@ -1,0 +1,92 @@
+"""Samples: of one host over time, and the latest of all."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from litestar import Router, get
+from litestar.params import QueryParameter
+
+from infrawatch_api.api import Api, ApiDependency
+from infrawatch_api.contract.common import Page
+from infrawatch_api.contract.hosts import Bucket, LatestSample, Sample
+from infrawatch_api.domain.buckets import Range, parse_bucket, parse_range, plan_buckets
+from infrawatch_api.domain.inputs import InvalidInputError
+from infrawatch_api.domain.roles import Role
+from infrawatch_api.guards import requires
+from infrawatch_api.pagination import Cursor, Limit, paging
+from infrawatch_api.problems import not_found
+from infrawatch_api.routes.parameters import HostIdParameter, existing_host_id
+from infrawatch_api.store import hosts, samples
+
+
+@get(
+    "/hosts/{host_id:str}/metrics",
+    guards=[requires(Role.VIEWER)],
+    operation_id="getHostMetrics",
+    summary="Samples of a host",
+)
+async def get_host_metrics(
+    api: ApiDependency,
+    host_id: HostIdParameter,
+    start: Annotated[
+        str | None,
+        QueryParameter(name="from", description="RFC 3339 time of the start; an hour before the end by default."),
+    ] = None,
+    end: Annotated[
+        str | None,
+        QueryParameter(name="to", description="RFC 3339 time of the end, which is not included; now by default."),
+    ] = None,
+    bucket: Annotated[
+        str | None,
+        QueryParameter(description="Width of a bucket: an ISO 8601 duration, 30s, 5m, 1h, or whole seconds."),
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> Page[Sample] | Page[Bucket]:
+    """Without bucket: samples in the order of time, in pages. With bucket: count and spread of every bucket that the
+    range touches, in one answer; a bucket without samples has count 0 and null values, so that gaps are visible.
+    Buckets are aligned to Monday, midnight UTC.
+    """
+    covered = parse_range(start, end, api.clock(), timedelta(days=api.settings.range_max_days))
+    host = existing_host_id(host_id)
+    if bucket is None:
+        return await _raw(api, host, covered, cursor, limit)
+    if cursor is not None or limit is not None:
+        name = "limit" if cursor is None else "cursor"
+        raise InvalidInputError(name, "has no meaning with bucket: all buckets come in one answer")
+    return await _bucketed(api, host, covered, bucket)
+
+
+async def _raw(api: Api, host_id: str, covered: Range, cursor: str | None, limit: int | None) -> Page[Sample]:
+    wanted = paging(cursor, limit, samples.KEYS, default=api.settings.page_size, most=api.settings.points_max)
+    async with api.database.connection() as connection:
+        found = await samples.raw(connection, host_id, covered, wanted.after, wanted.fetch)
+        if not found and await hosts.get(connection, host_id) is None:
+            raise not_found("host")
+    return wanted.page(found, lambda sample: [sample.timestamp, sample.id])
+
+
+async def _bucketed(api: Api, host_id: str, covered: Range, bucket: str) -> Page[Bucket]:
+    plan = plan_buckets(covered, parse_bucket(bucket), api.settings.points_max)
+    async with api.database.connection() as connection:
+        series = await samples.bucketed(connection, host_id, covered, plan)
+        if not any(item.count for item in series) and await hosts.get(connection, host_id) is None:
+            raise not_found("host")
+    return Page(series, None)
+
+
+@get(
+    "/metrics/latest",
+    guards=[requires(Role.VIEWER)],
+    operation_id="listLatestMetrics",
+    summary="Latest sample of every host",
+)
+async def list_latest(api: ApiDependency, cursor: Cursor = None, limit: Limit = None) -> Page[LatestSample]:
+    """Hosts in service by id, each with its latest sample."""
+    wanted = paging(cursor, limit, [str], default=api.settings.page_size, most=api.settings.page_size_max)
+    async with api.database.connection() as connection:
+        found = await samples.latest(connection, wanted.after_text, wanted.fetch)
+    return wanted.page(found, lambda item: [item.host_id])
+
+
+router = Router("/", route_handlers=[get_host_metrics, list_latest], tags=["metrics"])

@@ -1,0 +1,25 @@
+"""All routes, in one place. A later feature adds its router to ``api_v1``."""
+
+from collections.abc import Sequence
+
+from litestar import Router
+
+from infrawatch_api.routes import auth, docs, enrolments, hosts, records, samples, system, tokens, users
+
+
+def api_v1() -> Router:
+    """Everything under ``/api/v1``."""
+    return Router(
+        "/api/v1",
+        route_handlers=[module.router for module in (auth, hosts, samples, users, tokens, enrolments, records)],
+    )
+
+
+def documented() -> Sequence[Router]:
+    """What the OpenAPI document describes."""
+    return [api_v1(), system.router]
+
+
+def undocumented() -> Sequence[Router]:
+    """Pages and files."""
+    return [docs.router]

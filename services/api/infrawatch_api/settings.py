@@ -1,0 +1,99 @@
+"""Settings of the API; those that it shares with other services are in ``infrawatch_common.settings``."""
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
+
+from infrawatch_api.domain.client_address import Network
+from infrawatch_common.settings import DatabaseSettings, HostKeySettings, ServiceSettings, variable
+
+
+def _split(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    parts = _split(value)
+    return [ip_network(part) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
+
+
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+
+
+class Settings(ServiceSettings, DatabaseSettings, HostKeySettings):
+    """What the API can be told.
+
+    Session lifetimes are those that NIST SP 800-63B-4 recommends at AAL2; password and login rules follow OWASP ASVS
+    5.0 level 2, and the cost of a password hash is the second recommended option of RFC 9106.
+    """
+
+    http_port: int = Field(8080, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
+    allowed_hosts: Names = Field(
+        (), description="Comma-separated host names that requests may be addressed to; any when empty."
+    )
+    trusted_proxies: Networks = Field(
+        (), description="Comma-separated networks of proxies whose X-Forwarded-For is believed."
+    )
+    assets_directory: Path | None = Field(
+        None, description="Where npm installed the browser libraries; node_modules beside the package by default."
+    )
+    request_body_max: int = Field(1_048_576, ge=1024, le=67_108_864, description="Most bytes of a request body.")
+
+    database_pool_size: int = Field(8, ge=1, le=100, description="Most connections that one process opens.")
+    database_timeout: float = Field(
+        10.0, gt=0, le=600, description="Seconds after which a statement is given up, on both sides of the connection."
+    )
+    database_wait: float = Field(
+        2.0, gt=0, le=2.5, description="Seconds without connection or first answer after which a request gets a 503."
+    )
+
+    session_idle_timeout: int = Field(3600, ge=60, le=604_800, description="Seconds without use that end a session.")
+    session_lifetime: int = Field(
+        86_400, ge=60, le=2_592_000, description="Seconds after which a session ends, used or not."
+    )
+    one_time_password_lifetime: int = Field(
+        86_400, ge=60, le=604_800, description="Seconds in which a one-time password must be changed."
+    )
+    token_lifetime_max: int = Field(
+        31_536_000, ge=60, le=315_360_000, description="Most seconds that an API token may be valid."
+    )
+    enrolment_lifetime_max: int = Field(
+        2_592_000, ge=60, le=31_536_000, description="Most seconds that an enrolment token may be valid."
+    )
+
+    throttle_window: int = Field(900, ge=1, le=86_400, description="Seconds in which failures are counted.")
+    login_failures: int = Field(
+        5, ge=1, le=1000, description="Failed logins to one account from one address that make further ones wait."
+    )
+    enrolment_failures: int = Field(
+        10, ge=1, le=1000, description="Refused claims of enrolments from one address that make further ones wait."
+    )
+
+    password_min_length: int = Field(12, ge=8, le=64, description="Fewest characters of a new password.")
+    password_min_strength: int = Field(
+        3, ge=1, le=4, description="How hard to guess a new password must be, by zxcvbn's score from 0 to 4."
+    )
+    password_threads: int = Field(
+        2, ge=1, le=64, description="Passwords that are hashed at a time; each takes the memory below."
+    )
+    password_queue_max: int = Field(32, ge=1, le=10_000, description="Most passwords that wait to be hashed.")
+    argon2_time_cost: int = Field(3, ge=2, le=100, description="Passes of argon2id.")
+    argon2_memory_cost: int = Field(65_536, ge=19_456, le=4_194_304, description="KiB of memory of argon2id.")
+    argon2_parallelism: int = Field(4, ge=1, le=64, description="Lanes of argon2id.")
+
+    page_size: int = Field(100, ge=1, le=10_000, description="Items of a page when the request names no limit.")
+    page_size_max: int = Field(1000, ge=1, le=10_000, description="Most items of a page; larger limits mean this one.")
+    points_max: int = Field(10_000, ge=1, le=100_000, description="Most samples of a page, and most buckets.")
+    range_max_days: int = Field(400, ge=1, le=3660, description="Most days between from and to.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for smaller, larger in (("session_idle_timeout", "session_lifetime"), ("page_size", "page_size_max")):
+            if getattr(self, smaller) > getattr(self, larger):
+                msg = f"{variable(smaller)} must not be greater than {variable(larger)}"
+                raise ValueError(msg)
+        return self

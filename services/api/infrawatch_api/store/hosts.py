@@ -1,0 +1,115 @@
+"""Hosts, and the keys that they sign with."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from infrawatch_api.contract.hosts import Host
+from infrawatch_common.database import Connection
+
+# A host with a year of samples takes longer than an ordinary statement may.
+_PURGE_TIMEOUT = 300.0
+
+_PAGE = """
+SELECT id, name, registered, tags, last_seen, retired FROM hosts
+WHERE ($1::text IS NULL OR id > $1)
+  AND ($2::text IS NULL OR position(lower($2) IN lower(name)) > 0)
+  AND tags @> ALL ($3::jsonb[])
+  AND (retired IS NOT NULL) = $4
+ORDER BY id LIMIT $5
+"""
+_GET = "SELECT id, name, registered, tags, last_seen, retired FROM hosts WHERE id = $1"
+_UPDATE = """
+UPDATE hosts SET name = coalesce($2, name), tags = coalesce($3::jsonb, tags) WHERE id = $1
+RETURNING id, name, registered, tags, last_seen, retired
+"""
+_RETIRE = "UPDATE hosts SET retired = coalesce(retired, $2) WHERE id = $1"
+_UNRETIRE = "UPDATE hosts SET retired = NULL WHERE id = $1 AND retired IS NOT NULL"
+_REVOKE_KEYS = "UPDATE host_keys SET revoked_at = $2 WHERE host_id = $1 AND revoked_at IS NULL"
+_ADD_KEY = "INSERT INTO host_keys (id, host_id, created_at) VALUES ($1, $2, $3)"
+# The lock keeps writers of samples away until the host is gone.
+_LOCK = "SELECT TRUE FROM hosts WHERE id = $1 FOR UPDATE"
+_PURGE = (
+    "DELETE FROM alerts WHERE host_id = $1",
+    "DELETE FROM snapshots WHERE host_id = $1",
+    "DELETE FROM metrics WHERE host_id = $1",
+    "DELETE FROM hosts WHERE id = $1",
+)
+_ONE_CLAIM_A_HOST = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+_HAS_KEYS = "SELECT EXISTS (SELECT FROM host_keys WHERE host_id = $1 AND revoked_at IS NULL)"
+_HAS_DATA = """
+SELECT EXISTS (SELECT FROM hosts WHERE id = $1 AND last_seen IS NOT NULL)
+    OR EXISTS (SELECT FROM metrics WHERE host_id = $1)
+    OR EXISTS (SELECT FROM snapshots WHERE host_id = $1)
+"""
+
+
+async def page(
+    connection: Connection,
+    *,
+    after: str | None,
+    name: str | None,
+    tags: Sequence[Mapping[str, str]],
+    retired: bool,
+    limit: int,
+) -> list[Host]:
+    """Hosts by id, from the one after ``after``, whose name contains ``name`` and that have all the ``tags``."""
+    filters = [json.dumps(dict(tag)) for tag in tags]
+    return [_host(row) for row in await connection.fetch(_PAGE, after, name, filters, retired, limit)]
+
+
+async def get(connection: Connection, host_id: str) -> Host | None:
+    """The host with this id."""
+    row = await connection.fetchrow(_GET, host_id)
+    return _host(row) if row is not None else None
+
+
+async def update(connection: Connection, host_id: str, name: str | None, tags: Mapping[str, str] | None) -> Host | None:
+    """Change what is not None."""
+    new_tags = json.dumps(dict(tags)) if tags is not None else None
+    row = await connection.fetchrow(_UPDATE, host_id, name, new_tags)
+    return _host(row) if row is not None else None
+
+
+async def retire(connection: Connection, host_id: str, now: datetime) -> bool:
+    """Retire a host and revoke its keys; whether there is such a host."""
+    status = await connection.execute(_RETIRE, host_id, now)
+    await connection.execute(_REVOKE_KEYS, host_id, now)
+    return bool(status == "UPDATE 1")
+
+
+async def purge(connection: Connection, host_id: str, now: datetime) -> bool:
+    """Delete a host with all that it reported, and revoke its keys; whether there was such a host."""
+    await connection.execute("SELECT set_config('statement_timeout', $1, TRUE)", f"{int(_PURGE_TIMEOUT)}s")
+    found = await connection.fetchval(_LOCK, host_id)
+    await connection.execute(_REVOKE_KEYS, host_id, now)
+    for statement in _PURGE if found else ():
+        await connection.execute(statement, host_id, timeout=_PURGE_TIMEOUT)
+    return bool(found)
+
+
+async def lock_claim(connection: Connection, host_id: str) -> None:
+    """Let one transaction at a time claim this host."""
+    await connection.execute(_ONE_CLAIM_A_HOST, host_id)
+
+
+async def has_keys(connection: Connection, host_id: str) -> bool:
+    """Whether a key of the host is in use."""
+    return bool(await connection.fetchval(_HAS_KEYS, host_id))
+
+
+async def has_data(connection: Connection, host_id: str) -> bool:
+    """Whether the host has reported anything."""
+    return bool(await connection.fetchval(_HAS_DATA, host_id))
+
+
+async def add_key(connection: Connection, host_id: str, key_id: str, now: datetime) -> None:
+    """Give a host a further key; a retired host is in service again."""
+    await connection.execute(_ADD_KEY, key_id, host_id, now)
+    await connection.execute(_UNRETIRE, host_id)
+
+
+def _host(row: asyncpg.Record) -> Host:
+    return Host(**{**row, "tags": json.loads(row["tags"])})
