@@ -5,10 +5,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from infrawatch_local.stack import Stack
 from records import host_key
 from stack import Database, Service, Topics, fresh_database, fresh_topics
+
+# The same examples in every run, however slow the machine; --hypothesis-profile=explore looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=2000, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

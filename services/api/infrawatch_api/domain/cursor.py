@@ -11,7 +11,7 @@ from infrawatch_api.domain.inputs import InvalidInputError
 
 Key = str | int | datetime | UUID
 _FIELD = "cursor"
-_MAX_LENGTH = 2048
+_MAX_LENGTH = 2048  # several times what any sort key of ours needs
 _MAX_INTEGER = 2**63 - 1
 
 
@@ -20,7 +20,8 @@ def encode_cursor(keys: Sequence[Key]) -> str:
     plain = [
         key if isinstance(key, int) else key.isoformat() if isinstance(key, datetime) else str(key) for key in keys
     ]
-    return base64.urlsafe_b64encode(json.dumps(plain, separators=(",", ":")).encode()).decode().rstrip("=")
+    text = json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, kinds: Sequence[type[Key]]) -> list[Key]:
