@@ -1,9 +1,12 @@
 """Promises 1, 2 and 6 under faults: real processes, a real broker, a real database, and load all the while."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import pytest
 from aiokafka import AIOKafkaProducer
 
 from infrawatch_local.stack import Stack
@@ -162,3 +165,46 @@ async def test_a_stop_finishes_the_batch_in_hand_and_the_next_start_repeats_noth
     ingest.start()
     await all_arrive(load, database)
     assert ingest.metric('infrawatch_ingest_records_total{outcome="duplicate"}') == 0
+
+
+async def test_ingest_that_starts_before_broker_and_database_waits_for_both(
+    stack: Stack, database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+) -> None:
+    load = Load(topics)
+    known_hosts(load.host_ids)
+    stack.kafka.stop()
+    stack.database.stop()
+    ingest = service("ingest", ingest_environment(database, topics))
+    ingest.launch()
+
+    async def answers() -> bool:
+        return bool(ingest.health())
+
+    await eventually(answers)
+    assert {name for name, state in ingest.health()["checks"].items() if state != "ok"} == {
+        "database",
+        "kafka",
+        "consumer",
+    }
+    stack.kafka.start()
+    stack.database.start()
+    async with producer(topics) as sending:
+        await load.send(sending, rounds=10)
+    await all_arrive(load, database)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("ingest", []), ("agent", ["run"])])
+async def test_a_taken_port_is_said_in_one_sentence(
+    database: Database, topics: Topics, service: MakeService, tmp_path: Path, name: str, arguments: list[str]
+) -> None:
+    environment = {
+        **ingest_environment(database, topics),
+        "INFRAWATCH_STATE_DIRECTORY": str(tmp_path),
+        "INFRAWATCH_ALLOW_UNSIGNED": "true",
+    }
+    refused = service(name, environment, *arguments)
+    with socket.create_server(("127.0.0.1", refused.port)):
+        refused.launch()
+        assert refused.wait(20) == 1
+    assert "INFRAWATCH_HTTP_PORT" in refused.log.read_text()
+    assert "Traceback" not in refused.log.read_text()

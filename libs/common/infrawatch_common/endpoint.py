@@ -8,13 +8,21 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from infrawatch_common.health import Check, check_health
+from infrawatch_common.settings import variable
+
+
+class PortUnavailableError(Exception):
+    """The endpoint cannot be served; the message says why and what to do."""
 
 
 @asynccontextmanager
 async def serve_endpoint(
     host: str, port: int, checks: Mapping[str, Check], registry: CollectorRegistry
 ) -> AsyncIterator[None]:
-    """Serve ``/health/live``, ``/health/ready`` and ``/metrics`` while the context is open."""
+    """Serve ``/health/live``, ``/health/ready`` and ``/metrics`` while the context is open.
+
+    Raises ``PortUnavailableError`` when another program listens there.
+    """
 
     async def live(_request: web.Request) -> web.Response:
         return web.json_response({"status": "live"})
@@ -31,7 +39,15 @@ async def serve_endpoint(
     runner = web.AppRunner(app, handle_signals=False, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await _listen(runner, host, port)
         yield
     finally:
         await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        msg = f"cannot listen on {host}:{port} ({error.strerror}); free it or change {variable('http_port')}"
+        raise PortUnavailableError(msg) from error

@@ -31,6 +31,8 @@ _MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 # FastStream sleeps this long once more after an empty poll, so it adds to the delay of a lone record.
 _EMPTY_POLL_MS = 20
 _FETCH_MAX_WAIT_MS = 100
+# A topic or partition that is made after the service has started is found within this time.
+_METADATA_MAX_AGE_MS = 30_000
 
 _log = get_logger(__name__)
 
@@ -45,6 +47,7 @@ def create_broker(settings: ConsumerSettings) -> KafkaBroker:
         allow_auto_create_topics=False,
         apply_types=False,
         graceful_timeout=settings.stop_timeout,
+        metadata_max_age_ms=_METADATA_MAX_AGE_MS,
         logger=logger,
     )
 

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import Pool
-from infrawatch_common.endpoint import serve_endpoint
+from infrawatch_common.endpoint import PortUnavailableError, serve_endpoint
 from infrawatch_common.health import Check
 from infrawatch_common.kafka import start_when_reachable
 from infrawatch_common.logs import get_logger
@@ -47,14 +47,21 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         await self.pool
-        async with serve_endpoint(self.settings.http_host, self.settings.http_port, self._checks(), self.registry):
-            _log.info("started", port=self.settings.http_port)
-            tasks = [asyncio.create_task(work(), name=name) for name, work in self._work().items()]
-            error = await _first_failure(tasks, stop)
-            exit_code = 0 if error is None else 1
-            await self._stop(tasks)
+        try:
+            async with serve_endpoint(self.settings.http_host, self.settings.http_port, self._checks(), self.registry):
+                _log.info("started", port=self.settings.http_port)
+                exit_code = await self._work_until(stop)
+        except PortUnavailableError as error:
+            _log.error(str(error))
+            return 1
         _log.info("stopped", exit_code=exit_code)
         return exit_code
+
+    async def _work_until(self, stop: asyncio.Event) -> int:
+        tasks = [asyncio.create_task(work(), name=name) for name, work in self._work().items()]
+        error = await _first_failure(tasks, stop)
+        await self._stop(tasks)
+        return 0 if error is None else 1
 
     def _work(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         return {

@@ -7,6 +7,7 @@ import os
 import sys
 
 from infrawatch_agent.app import create_app
+from infrawatch_agent.endpoint import PortUnavailableError
 from infrawatch_agent.enrolment import EnrolmentError, enrol
 from infrawatch_agent.identity import IdentityError, load_identity
 from infrawatch_agent.logs import configure_logging
@@ -21,7 +22,7 @@ def main() -> int:
     configure_logging(settings.log_level)
     try:
         return asyncio.run(_run(settings)) if arguments.verb == "run" else _enrol(settings)
-    except (EnrolmentError, IdentityError) as error:
+    except (EnrolmentError, IdentityError, PortUnavailableError) as error:
         sys.stderr.write(f"infrawatch-agent: {error}\n")
         return 1
 

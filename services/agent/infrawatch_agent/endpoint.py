@@ -5,6 +5,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from infrawatch_agent.settings import variable
+
 _READ_TIMEOUT = 5.0
 _JSON = "application/json"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -29,9 +31,16 @@ def answers(problems: Callable[[], dict[str, str | None]], metrics: Callable[[],
     }
 
 
+class PortUnavailableError(Exception):
+    """The endpoint cannot be served; the message says why and what to do."""
+
+
 @asynccontextmanager
 async def serve_endpoint(host: str, port: int, routes: Answers) -> AsyncIterator[None]:
-    """Answer GET requests while the context is open; one request a connection."""
+    """Answer GET requests while the context is open; one request a connection.
+
+    Raises ``PortUnavailableError`` when another program listens there.
+    """
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -44,7 +53,11 @@ async def serve_endpoint(host: str, port: int, routes: Answers) -> AsyncIterator
         finally:
             writer.close()
 
-    server = await asyncio.start_server(handle, host, port, limit=16 * 1024)
+    try:
+        server = await asyncio.start_server(handle, host, port, limit=16 * 1024)
+    except OSError as error:
+        msg = f"cannot listen on {host}:{port} ({error.strerror}); free it or change {variable('http_port')}"
+        raise PortUnavailableError(msg) from error
     try:
         yield
     finally:
