@@ -31,6 +31,8 @@ TO_RUN = (Package("bubblewrap", _has("bwrap")),)
 TO_BUILD_THE_TREE = (
     Package("mmdebstrap", _has("mmdebstrap")),
     Package("debian-archive-keyring", _KEYRING.exists),
+    # mmdebstrap gives what it installs a /proc; minimal systems lack the command
+    Package("mount", _has("mount")),
     # root needs no mapping of user ids to unpack packages
     Package("uidmap", lambda: os.geteuid() == 0 or _has("newuidmap")()),
 )
