@@ -5,7 +5,7 @@ LOCAL := PYTHONPATH=infra/local $(PYTHON) -m infrawatch_local
 SOURCES := infra/local libs schemas services tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs setup test test-unit lint types contracts contracts-check format lock images ci clean compose-secrets
+.PHONY: help up down status logs setup test bench test-unit lint types contracts contracts-check format lock images ci clean compose-secrets
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ setup: ## Install what is missing: packages, virtual environment, Debian tree
 
 test: setup ## Run every test, on a stack of its own
 	@$(VENV)/pytest
+
+bench: setup ## Measure, against references in the same minute; also writes .local/bench.json
+	@PYTHONPATH=infra/local:tests $(VENV)/python tests/bench/drain.py
 
 test-unit: setup ## Run the tests that need no stack
 	@$(VENV)/pytest tests/unit tests/contract
