@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 from aiokafka import AIOKafkaConsumer
 
-from infrawatch_common.events import MetricRecord, SignedRecord, SnapshotRecord, check_signature, decode
+from infrawatch_common.events import MetricRecord, SnapshotRecord, check_signature, decode
 from infrawatch_local.stack import Stack
 from records import host_key
 from stack import Database, Service, Topics, eventually, ingest_environment
@@ -91,8 +91,8 @@ async def test_a_snapshot_lists_exactly_the_packages_that_dpkg_lists(
         message = await consumer.getone()
     assert message.key == HOST.encode()
     header = dict(message.headers)["infrawatch-signature"]
-    proof = SignedRecord(topics.snapshots, message.value or b"", header, datetime.now(UTC))
-    assert check_signature(proof, {host_key(HOST).id: host_key(HOST)}) == host_key(HOST)
+    keys = {host_key(HOST).id: host_key(HOST)}
+    assert check_signature(topics.snapshots, message.value or b"", header, datetime.now(UTC), keys) == host_key(HOST)
     snapshot = decode(SnapshotRecord, message.value)
     assert isinstance(snapshot, SnapshotRecord)
     listed = output("dpkg-query", "-W", "-f", "${binary:Package} ${Version} ${Status}\n").splitlines()

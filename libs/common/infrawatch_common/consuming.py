@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import groupby
+from operator import attrgetter
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -75,7 +77,7 @@ class BatchConsumer(Generic[BatchT]):
         if self._closing or self._failed.is_set():
             return  # left uncommitted, for whoever gets the partition next
         try:
-            self._in_hand.update(_partition(record) for record in records)
+            self._in_hand.update(_counts(records))
             batch = await self._until_database_answers(lambda: self._prepare(records))
             await self._settle()
             if not self._failed.is_set():
@@ -108,7 +110,7 @@ class BatchConsumer(Generic[BatchT]):
 
     def _observe(self, records: Records, seconds: float) -> None:
         self._done += len(records)
-        self._in_hand.subtract(_partition(record) for record in records)
+        self._in_hand.subtract(_counts(records))
         self._metrics.batch_seconds.observe(seconds)
         self._metrics.batch_records.observe(len(records))
         oldest = min(record.timestamp for record in records) / 1000
@@ -194,13 +196,18 @@ class BatchConsumer(Generic[BatchT]):
         return sum(lags.values())
 
 
-def _partition(record: Record) -> TopicPartition:
-    return TopicPartition(record.topic, record.partition)
+def _counts(records: Records) -> dict[TopicPartition, int]:
+    """How many records of each partition there are."""
+    return {partition: len(run) for partition, run in _by_partition(records).items()}
 
 
 def _offsets_after(records: Records) -> dict[TopicPartition, int]:
-    offsets: dict[TopicPartition, int] = {}
-    for record in records:
-        partition = _partition(record)
-        offsets[partition] = max(offsets.get(partition, 0), record.offset + 1)
-    return offsets
+    """Where each partition goes on; within one, records come in the order of their offsets."""
+    return {partition: run[-1].offset + 1 for partition, run in _by_partition(records).items()}
+
+
+def _by_partition(records: Records) -> dict[TopicPartition, list[Record]]:
+    runs: dict[TopicPartition, list[Record]] = {}
+    for (topic, partition), run in groupby(records, key=attrgetter("topic", "partition")):
+        runs.setdefault(TopicPartition(topic, partition), []).extend(run)
+    return runs

@@ -10,16 +10,19 @@ from asyncpg import exceptions as pg
 
 from infrawatch_common.database import Pool
 from infrawatch_common.dead_letters import DeadLetter, store_dead_letters
-from infrawatch_common.events import Reason, Rejection
+from infrawatch_common.events import Reason, Rejection, Sample
 from infrawatch_common.hosts import NewHost, register_hosts
 from infrawatch_common.kafka import Record
-from infrawatch_ingest.domain.batch import Batch, Row, latest_by_host
+from infrawatch_ingest.domain.batch import Batch, latest_by_host
 from infrawatch_ingest.domain.judgement import appended
 from infrawatch_ingest.metrics import IngestMetrics
 
 SERVICE = "ingest"
 
-Sample = tuple[Row, Record]
+Judged = tuple[Sample, Record]
+
+# The columns of table metrics, with which a sample begins.
+COLUMNS = Sample._fields[:7]
 
 # The foreign key, checked for the batch as a set; the lock keeps the hosts until the transaction ends.
 _LOCK_HOSTS = "SELECT count(*) FROM (SELECT FROM hosts WHERE id = ANY($1) ORDER BY id FOR KEY SHARE) AS locked"
@@ -79,24 +82,24 @@ class Store:
             written = await self._insert(connection, batch.samples) if batch.samples else Written()
         return written + Written(refused=tuple(rejection for rejection, _ in batch.refused))
 
-    async def _insert(self, connection: Any, samples: Sequence[Sample]) -> Written:
+    async def _insert(self, connection: Any, samples: Sequence[Judged]) -> Written:
         try:
             return await self._insert_registered(connection, samples)
         except HostsMissingError:
-            for row, _ in samples:
-                self._hosts.pop(row.host_id, None)
+            for sample, _ in samples:
+                self._hosts.pop(sample.host_id, None)
             return await self._insert_registered(connection, samples)
 
-    async def _insert_registered(self, connection: Any, samples: Sequence[Sample]) -> Written:
-        await self._register(connection, {row.host_id for row, _ in samples})
+    async def _insert_registered(self, connection: Any, samples: Sequence[Judged]) -> Written:
+        await self._register(connection, {sample.host_id for sample, _ in samples})
         try:
-            return await self._copy(connection, [row for row, _ in samples])
+            return await self._copy(connection, [sample for sample, _ in samples])
         except pg.UniqueViolationError:
             self._metrics.merged_batches.inc()
         except _ROW_REFUSED as error:
             return await self._split(connection, samples, error)
         try:
-            return await self._merge(connection, [row for row, _ in samples])
+            return await self._merge(connection, [sample for sample, _ in samples])
         except _ROW_REFUSED as error:
             return await self._split(connection, samples, error)
 
@@ -106,28 +109,28 @@ class Store:
             await register_hosts(connection, [NewHost(host_id) for host_id in new])
             self._hosts.update(dict.fromkeys(new))
 
-    async def _copy(self, connection: Any, rows: Sequence[Row]) -> Written:
+    async def _copy(self, connection: Any, samples: Sequence[Sample]) -> Written:
         """The fast way, which holds as long as no row is there already."""
-        latest = latest_by_host(rows)
+        latest = latest_by_host(samples)
         async with connection.transaction():
             await self._begin_insert(connection, latest)
-            await connection.copy_records_to_table("metrics", records=rows, columns=Row._fields)
+            await connection.copy_records_to_table("metrics", records=_rows(samples), columns=COLUMNS)
             await self._end_insert(connection, latest)
         self._remember(latest)
-        return Written(stored=len(rows))
+        return Written(stored=len(samples))
 
-    async def _merge(self, connection: Any, rows: Sequence[Row]) -> Written:
+    async def _merge(self, connection: Any, samples: Sequence[Sample]) -> Written:
         """The way for batches that hold rows stored before, as after every crash."""
-        latest = latest_by_host(rows)
+        latest = latest_by_host(samples)
         async with connection.transaction():
             await connection.execute(_CREATE_STAGE)
-            await connection.copy_records_to_table("metrics_stage", records=rows, columns=Row._fields)
+            await connection.copy_records_to_table("metrics_stage", records=_rows(samples), columns=COLUMNS)
             await self._begin_insert(connection, latest)
             status = await connection.execute(_MERGE)
             await self._end_insert(connection, latest)
         self._remember(latest)
         stored = int(status.rpartition(" ")[2])
-        return Written(stored=stored, duplicates=len(rows) - stored)
+        return Written(stored=stored, duplicates=len(samples) - stored)
 
     async def _begin_insert(self, connection: Any, hosts: dict[str, datetime]) -> None:
         if await connection.fetchval(_LOCK_HOSTS, list(hosts)) != len(hosts):
@@ -147,21 +150,25 @@ class Store:
     def _remember(self, latest: dict[str, datetime]) -> None:
         self._hosts.update({host_id: seen for host_id, seen in latest.items() if self._advances(host_id, seen)})
 
-    async def _split(self, connection: Any, samples: Sequence[Sample], error: Exception) -> Written:
+    async def _split(self, connection: Any, samples: Sequence[Judged], error: Exception) -> Written:
         """Halve until the refused row is alone; the others are stored."""
         if len(samples) > 1:
             self._metrics.split_batches.inc()
             middle = len(samples) // 2
             first = await self._insert(connection, samples[:middle])
             return first + await self._insert(connection, samples[middle:])
-        row, record = samples[0]
+        sample, record = samples[0]
         detail = f"{type(error).__name__} ({getattr(error, 'sqlstate', 'not sent')})"
-        rejection = Rejection(Reason.REFUSED_BY_DATABASE, detail, row.host_id)
+        rejection = Rejection(Reason.REFUSED_BY_DATABASE, detail, sample.host_id)
         await self._bury(connection, [(rejection, record)])
         return Written(refused=(rejection,))
 
     async def _bury(self, connection: Any, refused: Sequence[tuple[Rejection, Record]]) -> None:
         await store_dead_letters(connection, SERVICE, [_letter(rejection, record) for rejection, record in refused])
+
+
+def _rows(samples: Sequence[Sample]) -> list[tuple[object, ...]]:
+    return [sample[:7] for sample in samples]
 
 
 def _letter(rejection: Rejection, record: Record) -> DeadLetter:

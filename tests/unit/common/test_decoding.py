@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrawatch_common.events import MetricRecord, Reason, Rejection, SnapshotRecord, decode
+from infrawatch_common.events import MetricRecord, Reason, Rejection, Sample, SnapshotRecord, decode, decode_sample
 from records import body, sample
 
 
@@ -70,3 +70,52 @@ def test_whatever_an_unknown_field_holds_is_ignored(extra: Any) -> None:
     verdict = decode(MetricRecord, value)
     holds_what_json_cannot = isinstance(verdict, Rejection) and verdict.reason is Reason.MALFORMED
     assert isinstance(verdict, MetricRecord) or holds_what_json_cannot
+
+
+def spoil(value: bytes, position: int, replacement: bytes) -> bytes:
+    position %= len(value) + 1
+    return value[:position] + replacement + value[position + len(replacement) :]
+
+
+ODD_VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=12),
+    st.sampled_from(
+        [
+            *("2026-11-22T10:00:00Z", "2026-11-22 10:00:00Z", "2026-11-22t10:00:00z", "2026-W47-7T10:00:00Z"),
+            *("2026-11-22T10:00:00,5Z", "2026-11-22T10:00:00.1234567Z", "2026-11-22T24:00:00Z", "2026-02-30T10:00:00Z"),
+            *("2026-11-22T10:00:00+0100", "2026-11-22T10:00:00+01:00", "0001-01-01T00:00:00+23:59", "1795341600"),
+            *("01932f5e7b1a7c3d8e4f0123456789ab", "{01932f5e-7b1a-7c3d-8e4f-0123456789ab}"),
+            *("urn:uuid:01932f5e-7b1a-7c3d-8e4f-0123456789ab", "01932F5E-7B1A-7C3D-8E4F-0123456789AB"),
+            *("host-b", "host-b\n", "-host", "", 86400.0, 2**31, 2**53, 100.00000001, -0.0, 1e-320),
+        ]
+    ),
+)
+
+
+def same_verdict(value: bytes) -> None:
+    thorough, quick = decode(MetricRecord, value), decode_sample(value)
+    assert quick == (thorough if isinstance(thorough, Rejection) else Sample.of(thorough))
+
+
+@given(
+    st.sampled_from(["id", "host_id", "timestamp", "cpu", "memory", "disk", "uptime", "instance", "sequence"]),
+    ODD_VALUES,
+)
+def test_quick_and_thorough_decoding_agree_on_every_odd_value(name: str, value: Any) -> None:
+    record = sample()
+    (record["agent"] if name in record["agent"] else record)[name] = value
+    same_verdict(json.dumps(record).encode("utf-8", "surrogatepass"))
+
+
+@given(st.integers(0, 400), st.binary(min_size=1, max_size=3))
+def test_quick_and_thorough_decoding_agree_on_spoilt_bytes(position: int, replacement: bytes) -> None:
+    same_verdict(spoil(body(sample()), position, replacement))
+
+
+@given(st.binary(max_size=300))
+def test_quick_and_thorough_decoding_agree_on_any_bytes(value: bytes) -> None:
+    same_verdict(value)

@@ -1,9 +1,10 @@
+import hmac
 from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrawatch_common.events import HostKey, Reason, Rejection, SignedRecord, check_signature, derive_secret
+from infrawatch_common.events import HostKey, Reason, Rejection, check_signature, derive_secret
 from records import NOW, TOPIC, host_key, signature
 
 KEY = host_key("host-a")
@@ -11,7 +12,7 @@ KEYS = {KEY.id: KEY}
 
 
 def check(value: bytes, header: bytes | None, topic: str = TOPIC, keys: dict[str, HostKey] = KEYS) -> Reason | None:
-    verdict = check_signature(SignedRecord(topic, value, header, NOW), keys)
+    verdict = check_signature(topic, value, header, NOW, keys)
     return verdict.reason if isinstance(verdict, Rejection) else None
 
 
@@ -55,3 +56,10 @@ def test_a_revoked_key_still_proves_what_the_broker_got_before() -> None:
     for revoked_at, expected in ((NOW + timedelta(seconds=1), None), (NOW, Reason.REVOKED_KEY)):
         key = host_key("host-a", revoked_at=revoked_at)
         assert check(b"body", header(b"body", key), keys={key.id: key}) == expected
+
+
+@given(st.binary(min_size=1, max_size=64), st.binary(max_size=300))
+def test_the_digest_is_the_standard_librarys_hmac(secret: bytes, value: bytes) -> None:
+    key = HostKey("0" * 32, "host-a", secret)
+    expected = hmac.digest(secret, b"\0".join((TOPIC.encode(), b"host-a", value)), "sha256")
+    assert key.hex_digest(TOPIC, value) == expected.hex()

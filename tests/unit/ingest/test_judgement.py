@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from infrawatch_common.events import MetricRecord, Reason, Rejection
+from infrawatch_common.events import Reason, Rejection, Sample
 from infrawatch_ingest.domain.judgement import Rules, judge
 from records import NOW, FakeMessage, body, host_key, sample, signature, signed
 
@@ -19,7 +19,7 @@ def reason(message: FakeMessage, rules: Rules = RULES) -> Reason | None:
 
 def test_a_signed_sample_is_taken() -> None:
     verdict = judge(signed(sample(cpu=99.5)), KEYS, RULES)
-    assert isinstance(verdict, MetricRecord)
+    assert isinstance(verdict, Sample)
     assert verdict.cpu == 99.5
 
 

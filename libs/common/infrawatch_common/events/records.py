@@ -6,7 +6,7 @@ numbers are not taken from strings, nor whole numbers from fractions.
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
@@ -18,7 +18,8 @@ MAX_SEQUENCE = 2**53 - 1  # the largest whole number that every JSON reader keep
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
-def _parse_timestamp(value: object) -> datetime:
+def parse_timestamp(value: object) -> datetime:
+    """A moment in UTC from RFC 3339 text. Raises ``ValueError``."""
     if not isinstance(value, str) or _RFC_3339.fullmatch(value) is None:
         msg = "should be an RFC 3339 date and time with zone, such as 2026-11-22T10:00:00.123Z"
         raise ValueError(msg)
@@ -30,15 +31,16 @@ def _parse_timestamp(value: object) -> datetime:
 
 
 # The characters keep an id printable, and NUL out of the signed text.
+HOST_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}\Z"
 # Some regular expression engines let a line end pass before "$", so the schema forbids white space once more.
 HostId = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"),
+    StringConstraints(pattern=HOST_ID_PATTERN.replace(r"\Z", "$")),
     Field(json_schema_extra={"not": {"pattern": r"\s"}}),
 ]
 Timestamp = Annotated[
     datetime,
-    PlainValidator(_parse_timestamp),
+    PlainValidator(parse_timestamp),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": f"^{_RFC_3339.pattern}$"}),
 ]
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
@@ -69,6 +71,28 @@ class MetricRecord(_Record):
     disk: Percent = Field(description="Percent in use of the fullest real filesystem.")
     uptime: int = Field(ge=0, le=MAX_INTEGER, description="Whole seconds since boot.")
     agent: AgentStamp
+
+
+class Sample(NamedTuple):
+    """What services use of a sample, once it is validated."""
+
+    id: UUID
+    host_id: str
+    timestamp: datetime
+    cpu: float
+    memory: float
+    disk: float
+    uptime: int
+    instance: UUID
+    sequence: int
+
+    @classmethod
+    def of(cls, record: MetricRecord) -> "Sample":
+        """The sample in a record."""
+        return cls(
+            *(record.id, record.host_id, record.timestamp, record.cpu, record.memory, record.disk, record.uptime),
+            *(record.agent.instance, record.agent.sequence),
+        )
 
 
 class HostDescription(_Record):

@@ -5,16 +5,21 @@ The header ``infrawatch-signature`` holds ``v1 KEY_ID HEX_DIGEST``. The signed t
 neither topics nor host ids can hold a NUL, so no two records share a signed text.
 """
 
+import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from infrawatch_common.events.rejection import Reason, Rejection
 
 SIGNATURE_HEADER = "infrawatch-signature"
 _DERIVATION = b"infrawatch host key v1\0"
+_BLOCK = 64  # bytes of a block of SHA-256; no key of ours is longer
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 _FORM = re.compile(rb"v1 ([0-9a-f]{32}) ([0-9a-f]{64})")
 
 
@@ -24,28 +29,30 @@ class HostKey:
 
     id: str
     host_id: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     revoked_at: datetime | None = None
+    # The two hashes of HMAC (RFC 2104) with the key already in them: to copy these takes less than half the time of
+    # beginning anew for every record.
+    _inner: Any = field(init=False, repr=False, compare=False)
+    _outer: Any = field(init=False, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        padded = self.secret.ljust(_BLOCK, b"\0")
+        object.__setattr__(self, "_inner", hashlib.sha256(padded.translate(_INNER_PAD)))
+        object.__setattr__(self, "_outer", hashlib.sha256(padded.translate(_OUTER_PAD)))
 
-@dataclass(frozen=True, slots=True)
-class SignedRecord:
-    """What a signature is checked against. ``appended_at`` is the broker's time."""
-
-    topic: str
-    body: bytes
-    header: bytes | None
-    appended_at: datetime
+    def hex_digest(self, topic: str, body: bytes) -> str:
+        """The HMAC-SHA256 of a record of this key's host."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(b"\0".join((topic.encode(), self.host_id.encode(), body)))
+        outer.update(inner.digest())
+        digest: str = outer.hexdigest()
+        return digest
 
 
 def derive_secret(master: bytes, key_id: str) -> bytes:
     """The 32-byte secret of a host key; derived, so that the database holds no secret of any host."""
     return hmac.digest(master, _DERIVATION + key_id.encode(), "sha256")
-
-
-def sign(secret: bytes, key_id: str, topic: str, host_id: str, body: bytes) -> bytes:
-    """The header value for a record."""
-    return f"v1 {key_id} {_digest(secret, topic, host_id, body).hex()}".encode()
 
 
 def key_id_of(header: bytes | None) -> str | None:
@@ -54,25 +61,25 @@ def key_id_of(header: bytes | None) -> str | None:
     return match[1].decode() if match else None
 
 
-def check_signature(record: SignedRecord, keys: Mapping[str, HostKey]) -> HostKey | Rejection:
-    """The key that proves a record's host, or why there is no proof. ``keys`` are by key id."""
-    if record.header is None:
+def check_signature(
+    topic: str, body: bytes, header: bytes | None, appended_at: datetime, keys: Mapping[str, HostKey]
+) -> HostKey | Rejection:
+    """The key that proves a record's host, or why there is no proof.
+
+    ``appended_at`` is the broker's time; ``keys`` are by key id.
+    """
+    if header is None:
         return Rejection(Reason.UNSIGNED, "the record has no signature; enrol its agent")
-    match = _FORM.fullmatch(record.header)
+    match = _FORM.fullmatch(header)
     if match is None:
         return Rejection(Reason.BAD_SIGNATURE, "the signature header does not have the form 'v1 KEY_ID HEX_DIGEST'")
     key = keys.get(match[1].decode())
     if key is None:
         return Rejection(Reason.UNKNOWN_KEY, "no host was given the key that signed the record")
-    digest = _digest(key.secret, record.topic, key.host_id, record.body).hex().encode()
-    if not hmac.compare_digest(digest, match[2]):
+    if not hmac.compare_digest(key.hex_digest(topic, body), match[2].decode()):
         return Rejection(
             Reason.BAD_SIGNATURE, f"the signature is not that of host {key.host_id} for this body and topic"
         )
-    if key.revoked_at is not None and record.appended_at >= key.revoked_at:
+    if key.revoked_at is not None and appended_at >= key.revoked_at:
         return Rejection(Reason.REVOKED_KEY, f"the key of host {key.host_id} was revoked", key.host_id)
     return key
-
-
-def _digest(secret: bytes, topic: str, host_id: str, body: bytes) -> bytes:
-    return hmac.digest(secret, b"\0".join((topic.encode(), host_id.encode(), body)), "sha256")

@@ -8,12 +8,11 @@ from typing import Protocol
 from infrawatch_common.events import (
     SIGNATURE_HEADER,
     HostKey,
-    MetricRecord,
     Reason,
     Rejection,
-    SignedRecord,
+    Sample,
     check_signature,
-    decode,
+    decode_sample,
 )
 
 
@@ -41,22 +40,23 @@ class Rules:
     retention: timedelta
 
 
-def judge(message: Message, keys: Mapping[str, HostKey], rules: Rules) -> MetricRecord | Rejection:
+def judge(message: Message, keys: Mapping[str, HostKey], rules: Rules) -> Sample | Rejection:
     """The sample in a message, once it is proved whose it is, or why it is refused; ``keys`` are by key id."""
-    if not message.value:
+    body = message.value
+    if not body:
         return Rejection(Reason.EMPTY, "the message has no body")
     appended_at = appended(message)
     header = signature_of(message)
     proved: str | None = None
     if header is not None or not rules.accept_unsigned:
-        key = check_signature(SignedRecord(message.topic, message.value, header, appended_at), keys)
+        key = check_signature(message.topic, body, header, appended_at, keys)
         if isinstance(key, Rejection):
             return key
         proved = key.host_id
-    record = decode(MetricRecord, message.value)
-    if isinstance(record, Rejection):
-        return Rejection(record.reason, record.detail, proved)
-    return _misplaced(record, message.key, proved) or _untimely(record, appended_at, rules) or record
+    sample = decode_sample(body)
+    if isinstance(sample, Rejection):
+        return Rejection(sample.reason, sample.detail, proved)
+    return _misplaced(sample, message.key, proved) or _untimely(sample, appended_at, rules) or sample
 
 
 def signature_of(message: Message) -> bytes | None:
@@ -72,29 +72,29 @@ def appended(message: Message) -> datetime:
     return datetime.fromtimestamp(message.timestamp / 1000, UTC)
 
 
-def _misplaced(record: MetricRecord, key: bytes | None, proved: str | None) -> Rejection | None:
-    if proved is not None and record.host_id != proved:
+def _misplaced(sample: Sample, key: bytes | None, proved: str | None) -> Rejection | None:
+    if proved is not None and sample.host_id != proved:
         return Rejection(
             Reason.BAD_SIGNATURE, f"host {proved} signed a record that claims to be another host's", proved
         )
-    if key != record.host_id.encode():
+    if key != sample.host_id.encode():
         return Rejection(Reason.WRONG_KEY, "the message key is not the record's host_id", proved)
     return None
 
 
-def _untimely(record: MetricRecord, appended_at: datetime, rules: Rules) -> Rejection | None:
-    ahead = record.timestamp - appended_at
+def _untimely(sample: Sample, appended_at: datetime, rules: Rules) -> Rejection | None:
+    ahead = sample.timestamp - appended_at
     if ahead > rules.clock_tolerance:
         return Rejection(
             Reason.IN_FUTURE,
             f"stamped {ahead.total_seconds():.0f} s ahead of the broker's clock;"
             f" {rules.clock_tolerance.total_seconds():.0f} s are tolerated",
-            record.host_id,
+            sample.host_id,
         )
     if -ahead > rules.retention:
         return Rejection(
             Reason.TOO_OLD,
             f"stamped {-ahead.days} days before the broker got it; samples are kept for {rules.retention.days} days",
-            record.host_id,
+            sample.host_id,
         )
     return None
