@@ -6,7 +6,7 @@ import runpy
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ def compose_config(text: str, directory: Path) -> "subprocess.CompletedProcess[s
     return subprocess.run(runtime().sandbox.command(directory, command), capture_output=True, text=True, check=False)
 
 
+def unknown_variables(name: str, environment: Iterable[str]) -> set[str]:
+    known = {variable(field) for field in SETTINGS[name]}
+    return {used for used in environment if used not in known and used.removesuffix("_FILE") not in known}
+
+
 def test_compose_follows_the_compose_specification(tmp_path: Path) -> None:
     result = compose_config((ROOT / "docker-compose.yml").read_text(), tmp_path)
     assert result.returncode == 0, result.stderr
@@ -66,13 +71,12 @@ def test_every_part_of_ours_has_its_settings_listed_here() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_variable_is_a_setting_of_its_service(name: str) -> None:
-    known = {variable(field) for field in SETTINGS[name]}
-    for used in OURS[name].get("environment", {}):
-        assert used in known or used.removesuffix("_FILE") in known, f"{name}: {used}"
+    assert unknown_variables(name, OURS[name].get("environment", {})) == set()
 
 
 def test_a_variable_that_no_service_knows_is_noticed() -> None:
-    assert variable("databse_url") not in {variable(field) for field in SETTINGS["ingest"]}
+    misspelt = {"INFRAWATCH_DATABSE_URL": "", "INFRAWATCH_DATABASE_PASSWORD_FILE": "", "INFRAWATCH_INTERVAL": ""}
+    assert unknown_variables("ingest", misspelt) == {"INFRAWATCH_DATABSE_URL", "INFRAWATCH_INTERVAL"}
 
 
 @pytest.mark.parametrize("name", OURS)

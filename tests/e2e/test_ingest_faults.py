@@ -17,6 +17,14 @@ MakeService = Callable[..., Service]
 GiveKeys = Callable[[list[str]], None]
 
 
+@pytest.fixture
+def load(topics: Topics, known_hosts: GiveKeys) -> Load:
+    """Twenty hosts whose keys ingest knows."""
+    made = Load(topics)
+    known_hosts(made.host_ids)
+    return made
+
+
 @asynccontextmanager
 async def under_load(load: Load) -> AsyncIterator[AIOKafkaProducer]:
     """Sends about 1,000 records a second until the block ends."""
@@ -52,10 +60,8 @@ async def all_arrive(load: Load, database: Database, within: float = 60.0) -> No
 
 
 async def test_ingest_killed_five_times_under_load_loses_and_doubles_nothing(
-    database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+    database: Database, topics: Topics, service: MakeService, load: Load
 ) -> None:
-    load = Load(topics)
-    known_hosts(load.host_ids)
     ingest = service("ingest", ingest_environment(database, topics)).start()
     async with under_load(load):
         for _ in range(5):
@@ -75,10 +81,8 @@ async def _progress(database: Database) -> bool:
 
 
 async def test_a_database_that_is_away_for_30_s_costs_no_record(
-    stack: Stack, database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+    stack: Stack, database: Database, topics: Topics, service: MakeService, load: Load
 ) -> None:
-    load = Load(topics)
-    known_hosts(load.host_ids)
     ingest = service("ingest", ingest_environment(database, topics)).start()
     async with under_load(load):
         await eventually(lambda: _progress(database))
@@ -93,10 +97,8 @@ async def test_a_database_that_is_away_for_30_s_costs_no_record(
 
 
 async def test_a_broker_that_is_away_for_30_s_costs_no_acknowledged_record(
-    stack: Stack, database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+    stack: Stack, database: Database, topics: Topics, service: MakeService, load: Load
 ) -> None:
-    load = Load(topics)
-    known_hosts(load.host_ids)
     ingest = service("ingest", ingest_environment(database, topics)).start()
     async with producer(topics) as sending:
         await load.send(sending, rounds=50)
@@ -117,10 +119,8 @@ async def test_a_broker_that_is_away_for_30_s_costs_no_acknowledged_record(
 
 
 async def test_replaying_the_whole_topic_changes_no_row(
-    database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+    database: Database, topics: Topics, service: MakeService, load: Load
 ) -> None:
-    load = Load(topics)
-    known_hosts(load.host_ids)
     first = service("ingest", ingest_environment(database, topics)).start()
     async with producer(topics) as sending:
         await load.send(sending, rounds=100)
@@ -137,10 +137,8 @@ async def test_replaying_the_whole_topic_changes_no_row(
 
 
 async def test_two_replicas_share_the_work_and_neither_doubles_it(
-    database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+    database: Database, topics: Topics, service: MakeService, load: Load
 ) -> None:
-    load = Load(topics)
-    known_hosts(load.host_ids)
     replicas = [service("ingest", ingest_environment(database, topics)).start() for _ in range(2)]
 
     async def both_work() -> bool:
@@ -154,10 +152,8 @@ async def test_two_replicas_share_the_work_and_neither_doubles_it(
 
 
 async def test_a_stop_finishes_the_batch_in_hand_and_the_next_start_repeats_nothing(
-    database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+    database: Database, topics: Topics, service: MakeService, load: Load
 ) -> None:
-    load = Load(topics)
-    known_hosts(load.host_ids)
     ingest = service("ingest", ingest_environment(database, topics)).start()
     async with under_load(load):
         await eventually(lambda: _progress(database))
@@ -168,10 +164,8 @@ async def test_a_stop_finishes_the_batch_in_hand_and_the_next_start_repeats_noth
 
 
 async def test_ingest_that_starts_before_broker_and_database_waits_for_both(
-    stack: Stack, database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+    stack: Stack, database: Database, topics: Topics, service: MakeService, load: Load
 ) -> None:
-    load = Load(topics)
-    known_hosts(load.host_ids)
     stack.kafka.stop()
     stack.database.stop()
     ingest = service("ingest", ingest_environment(database, topics))

@@ -1,5 +1,6 @@
 import sqlite3
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,10 +68,11 @@ def test_a_damaged_file_is_put_aside_and_collection_goes_on(tmp_path: Path) -> N
 @given(st.lists(st.one_of(st.integers(1, 40), st.none()), max_size=60))
 def test_the_bound_holds_and_the_counts_are_those_of_the_file(steps: list[int | None]) -> None:
     """A number appends that many bytes; None removes the three oldest."""
-    directory = Path("/dev/shm") if Path("/dev/shm").is_dir() else Path()
-    path = directory / "infrawatch-spool-test.sqlite"
-    for leftover in directory.glob("infrawatch-spool-test.sqlite*"):
-        leftover.unlink()
+    with TemporaryDirectory() as directory:
+        check_bound(Path(directory) / "spool.sqlite", steps)
+
+
+def check_bound(path: Path, steps: list[int | None]) -> None:
     made = Spool(path, max_bytes=100)
     for step in steps:
         if step is None:
