@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,7 @@ async def test_a_snapshot_lists_exactly_the_packages_that_dpkg_lists(
     assert message.key == HOST.encode()
     header = dict(message.headers)["infrawatch-signature"]
     keys = {host_key(HOST).id: host_key(HOST)}
-    assert check_signature(topics.snapshots, message.value or b"", header, datetime.now(UTC), keys) == host_key(HOST)
+    assert check_signature(topics.snapshots, message.value or b"", header, message.timestamp, keys) == host_key(HOST)
     snapshot = decode(SnapshotRecord, message.value)
     assert isinstance(snapshot, SnapshotRecord)
     listed = output("dpkg-query", "-W", "-f", "${binary:Package} ${Version} ${Status}\n").splitlines()

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 from typing import Generic, NoReturn, Protocol, TypeVar
@@ -13,7 +14,7 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from infrawatch_common.database import is_transient
-from infrawatch_common.kafka import Record, Records
+from infrawatch_common.kafka import Records
 from infrawatch_common.logs import get_logger
 from infrawatch_common.metrics import ConsumerMetrics
 from infrawatch_common.stall import Observation, StallDetector
@@ -26,6 +27,16 @@ _RPC_TIMEOUT = 10.0
 _LONGEST_BACK_OFF = 5.0
 
 _log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The records of one partition in a batch; they come together, in the order of their offsets."""
+
+    partition: TopicPartition
+    count: int
+    next_offset: int
+    appended_ms: int  # of the oldest
 
 
 class StalledError(Exception):
@@ -77,11 +88,12 @@ class BatchConsumer(Generic[BatchT]):
         if self._closing or self._failed.is_set():
             return  # left uncommitted, for whoever gets the partition next
         try:
-            self._in_hand.update(_counts(records))
+            runs = _runs(records)
+            self._in_hand.update({run.partition: run.count for run in runs})
             batch = await self._until_database_answers(lambda: self._prepare(records))
             await self._settle()
             if not self._failed.is_set():
-                self._writing = asyncio.create_task(self._finish(batch, records))
+                self._writing = asyncio.create_task(self._finish(batch, runs))
         except Exception as error:  # noqa: BLE001 - the service ends with it
             self._fail(error)
 
@@ -99,21 +111,22 @@ class BatchConsumer(Generic[BatchT]):
         if self._writing is not None:
             await self._writing
 
-    async def _finish(self, batch: BatchT, records: Records) -> None:
+    async def _finish(self, batch: BatchT, runs: Sequence[_Run]) -> None:
         try:
             started = time.monotonic()
             await self._until_database_answers(lambda: self._write(batch))
-            self._observe(records, time.monotonic() - started)
-            await self._commit(_offsets_after(records))
+            self._observe(runs, time.monotonic() - started)
+            await self._commit({run.partition: run.next_offset for run in runs})
         except Exception as error:  # noqa: BLE001 - the service ends with it
             self._fail(error)
 
-    def _observe(self, records: Records, seconds: float) -> None:
-        self._done += len(records)
-        self._in_hand.subtract(_counts(records))
+    def _observe(self, runs: Sequence[_Run], seconds: float) -> None:
+        records = sum(run.count for run in runs)
+        self._done += records
+        self._in_hand.subtract({run.partition: run.count for run in runs})
         self._metrics.batch_seconds.observe(seconds)
-        self._metrics.batch_records.observe(len(records))
-        oldest = min(record.timestamp for record in records) / 1000
+        self._metrics.batch_records.observe(records)
+        oldest = min(run.appended_ms for run in runs) / 1000
         self._metrics.delay_seconds.observe(max(0.0, time.time() - oldest))
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
@@ -196,18 +209,9 @@ class BatchConsumer(Generic[BatchT]):
         return sum(lags.values())
 
 
-def _counts(records: Records) -> dict[TopicPartition, int]:
-    """How many records of each partition there are."""
-    return {partition: len(run) for partition, run in _by_partition(records).items()}
-
-
-def _offsets_after(records: Records) -> dict[TopicPartition, int]:
-    """Where each partition goes on; within one, records come in the order of their offsets."""
-    return {partition: run[-1].offset + 1 for partition, run in _by_partition(records).items()}
-
-
-def _by_partition(records: Records) -> dict[TopicPartition, list[Record]]:
-    runs: dict[TopicPartition, list[Record]] = {}
-    for (topic, partition), run in groupby(records, key=attrgetter("topic", "partition")):
-        runs.setdefault(TopicPartition(topic, partition), []).extend(run)
+def _runs(records: Records) -> list[_Run]:
+    runs: list[_Run] = []
+    for (topic, partition), group in groupby(records, key=attrgetter("topic", "partition")):
+        run = list(group)
+        runs.append(_Run(TopicPartition(topic, partition), len(run), run[-1].offset + 1, run[0].timestamp))
     return runs

@@ -27,12 +27,17 @@ class KeyRing:
         self._refresh = refresh
         self._keys: dict[str, HostKey] = {}
 
-    async def load(self, ids: Iterable[str]) -> Mapping[str, HostKey]:
-        """The known keys, after a look for those of ``ids`` that are not known yet."""
-        missing = [key_id for key_id in ids if key_id not in self._keys]
-        if missing:
-            self._learn(await self._pool.fetch(_LOAD, missing))
+    @property
+    def known(self) -> Mapping[str, HostKey]:
+        """The keys that were loaded so far, by id."""
         return self._keys
+
+    async def learn(self, ids: Iterable[str]) -> bool:
+        """Look for keys that are not known yet; whether there was one."""
+        missing = {key_id for key_id in ids if key_id not in self._keys}
+        rows = await self._pool.fetch(_LOAD, list(missing)) if missing else []
+        self._learn(rows)
+        return bool(rows)
 
     async def follow_revocations(self) -> None:
         """Background task: learn of revoked keys, for ever."""

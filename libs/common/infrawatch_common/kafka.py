@@ -14,7 +14,8 @@ from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from faststream.security import BaseSecurity, SASLScram512
 from pydantic import BaseModel
@@ -77,6 +78,7 @@ def subscribe(
         max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
         session_timeout_ms=int(settings.kafka_session_timeout * 1000),
         heartbeat_interval_ms=int(settings.kafka_session_timeout * 1000 / 3),
+        parser=_parse,
         decoder=_raw,
         title=topic,
         description=model.__doc__,
@@ -89,6 +91,11 @@ def subscribe(
     consume.__annotations__["records"] = model
     subscriber(consume)
     return subscriber
+
+
+async def _parse(records: Records) -> KafkaMessage:
+    """The batch as one message; FastStream's own parser decodes the headers of every record, which nobody reads."""
+    return KafkaMessage(body=None, raw_message=records, consumer=FAKE_CONSUMER)
 
 
 async def _raw(message: Any) -> Records:

@@ -56,6 +56,6 @@ def create_app(settings: Settings) -> Service:
 def _rules(settings: Settings) -> Rules:
     return Rules(
         accept_unsigned=settings.accept_unsigned,
-        clock_tolerance=timedelta(seconds=settings.clock_tolerance),
-        retention=timedelta(days=settings.raw_retention_days),
+        clock_tolerance=settings.clock_tolerance,
+        retention=timedelta(days=settings.raw_retention_days).total_seconds(),
     )

@@ -1,12 +1,17 @@
 """From a batch of messages to the store."""
 
-from infrawatch_common.events import key_id_of
+import asyncio
+
+from infrawatch_common.events import Reason, key_id_of
 from infrawatch_common.host_keys import KeyRing
 from infrawatch_common.kafka import Record, Records
 from infrawatch_ingest.domain.batch import Batch, sort_out
 from infrawatch_ingest.domain.judgement import Rules, signature_of
 from infrawatch_ingest.metrics import DUPLICATE, STORED, IngestMetrics
 from infrawatch_ingest.store import Store
+
+# Between slices the database gets its turn: it must not wait for a whole batch to be judged.
+_SLICE = 250
 
 
 class MetricsHandler:
@@ -20,9 +25,18 @@ class MetricsHandler:
 
     async def prepare(self, records: Records) -> Batch[Record]:
         """Judge the records, with the keys that they name."""
-        named = {key_id_of(signature_of(record)) for record in records}
-        keys = await self._keys.load(key_id for key_id in named if key_id is not None)
-        return sort_out(records, keys, self._rules)
+        batch: Batch[Record] = Batch()
+        for start in range(0, len(records), _SLICE):
+            batch.extend(await self._judge(records[start : start + _SLICE]))
+            await asyncio.sleep(0)
+        return batch
+
+    async def _judge(self, records: Records) -> Batch[Record]:
+        batch = sort_out(records, self._keys.known, self._rules)
+        unknown = [record for rejection, record in batch.refused if rejection.reason is Reason.UNKNOWN_KEY]
+        if unknown and await self._keys.learn(filter(None, (key_id_of(signature_of(record)) for record in unknown))):
+            return sort_out(records, self._keys.known, self._rules)
+        return batch
 
     async def write(self, batch: Batch[Record]) -> None:
         """Write rows and dead letters, and count them."""

@@ -13,6 +13,7 @@ from infrawatch_common.dead_letters import DeadLetter, store_dead_letters
 from infrawatch_common.events import Reason, Rejection, Sample
 from infrawatch_common.hosts import NewHost, register_hosts
 from infrawatch_common.kafka import Record
+from infrawatch_ingest import copying
 from infrawatch_ingest.domain.batch import Batch, latest_by_host
 from infrawatch_ingest.domain.judgement import appended
 from infrawatch_ingest.metrics import IngestMetrics
@@ -21,15 +22,9 @@ SERVICE = "ingest"
 
 Judged = tuple[Sample, Record]
 
-# The columns of table metrics, with which a sample begins.
-COLUMNS = Sample._fields[:7]
-
-# The foreign key, checked for the batch as a set; the lock keeps the hosts until the transaction ends.
-_LOCK_HOSTS = "SELECT count(*) FROM (SELECT FROM hosts WHERE id = ANY($1) ORDER BY id FOR KEY SHARE) AS locked"
-
-# Row triggers would check the foreign key once more for each row, which halves the speed.
-_ROW_TRIGGERS_OFF = "SET LOCAL session_replication_role = replica"
-_ROW_TRIGGERS_ON = "SET LOCAL session_replication_role = origin"
+# The foreign key, checked for the batch as a set; row triggers would check it once more for each row, which halves the
+# speed. False when a host is missing.
+_BEGIN_INSERT = "SELECT begin_insert_of_samples($1)"
 
 _CREATE_STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS metrics_stage (LIKE metrics) ON COMMIT DELETE ROWS"
 _MERGE = "INSERT INTO metrics SELECT * FROM metrics_stage ON CONFLICT DO NOTHING"
@@ -45,7 +40,7 @@ WHERE hosts.id = newer.id
 """
 
 # The database's word against one row, whatever the others are. A duplicate is none: it is already stored.
-_ROW_REFUSED = (pg.DataError, pg.IntegrityConstraintViolationError, ValueError)
+_ROW_REFUSED = (pg.DataError, pg.IntegrityConstraintViolationError)
 
 
 class HostsMissingError(Exception):
@@ -114,7 +109,7 @@ class Store:
         latest = latest_by_host(samples)
         async with connection.transaction():
             await self._begin_insert(connection, latest)
-            await connection.copy_records_to_table("metrics", records=_rows(samples), columns=COLUMNS)
+            await _copy(connection, "metrics", samples)
             await self._end_insert(connection, latest)
         self._remember(latest)
         return Written(stored=len(samples))
@@ -124,7 +119,7 @@ class Store:
         latest = latest_by_host(samples)
         async with connection.transaction():
             await connection.execute(_CREATE_STAGE)
-            await connection.copy_records_to_table("metrics_stage", records=_rows(samples), columns=COLUMNS)
+            await _copy(connection, "metrics_stage", samples)
             await self._begin_insert(connection, latest)
             status = await connection.execute(_MERGE)
             await self._end_insert(connection, latest)
@@ -133,12 +128,10 @@ class Store:
         return Written(stored=stored, duplicates=len(samples) - stored)
 
     async def _begin_insert(self, connection: Any, hosts: dict[str, datetime]) -> None:
-        if await connection.fetchval(_LOCK_HOSTS, list(hosts)) != len(hosts):
+        if not await connection.fetchval(_BEGIN_INSERT, list(hosts)):
             raise HostsMissingError
-        await connection.execute(_ROW_TRIGGERS_OFF)
 
     async def _end_insert(self, connection: Any, latest: dict[str, datetime]) -> None:
-        await connection.execute(_ROW_TRIGGERS_ON)
         newer = {host_id: seen for host_id, seen in latest.items() if self._advances(host_id, seen)}
         if newer:
             await connection.execute(_ADVANCE_LAST_SEEN, list(newer), list(newer.values()), self._last_seen_interval)
@@ -167,8 +160,10 @@ class Store:
         await store_dead_letters(connection, SERVICE, [_letter(rejection, record) for rejection, record in refused])
 
 
-def _rows(samples: Sequence[Sample]) -> list[tuple[object, ...]]:
-    return [sample[:7] for sample in samples]
+async def _copy(connection: Any, table: str, samples: Sequence[Sample]) -> None:
+    await connection.copy_to_table(
+        table, source=memoryview(copying.rows(samples)), columns=copying.COLUMNS, format="binary"
+    )
 
 
 def _letter(rejection: Rejection, record: Record) -> DeadLetter:

@@ -1,7 +1,8 @@
 """What a batch leaves in the database."""
 
+import itertools
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -18,7 +19,7 @@ from infrawatch_ingest.store import Store
 from records import MASTER_SECRET, NOW, FakeMessage, host_key, sample, signed
 from stack import Database
 
-RULES = Rules(accept_unsigned=False, clock_tolerance=timedelta(minutes=5), retention=timedelta(days=30))
+RULES = Rules(accept_unsigned=False, clock_tolerance=300, retention=30 * 86_400)
 
 
 class StoreUnderTest:
@@ -61,6 +62,25 @@ async def test_a_sample_is_stored_with_its_numbers_and_its_host_is_registered(un
         ("host-a", NOW, 1.5, 2.5, 3.5, 4)
     ]
     assert await under_test.fetch("SELECT id, name, last_seen FROM hosts") == [("host-a", "host-a", NOW)]
+
+
+async def test_every_sample_is_read_back_as_it_was_sent(under_test: StoreUnderTest) -> None:
+    sent = [
+        sample(host, number, NOW - timedelta(microseconds=step), cpu=cpu, memory=0.1, disk=100.0, uptime=uptime)
+        for host in ("host-a", "host-b")
+        for number, (step, cpu, uptime) in enumerate(
+            itertools.product((0, 1, 999_999, 86_400_000_001), (0.0, 5e-324, 1 / 3, 100.0), (0, 2**31 - 1))
+        )
+    ]
+    await under_test.store.write(batch(*map(signed, sent)))
+    stored = await under_test.fetch("SELECT id::text, host_id, timestamp, cpu, memory, disk, uptime FROM metrics")
+    columns = ("id", "host_id", "timestamp", "cpu", "memory", "disk", "uptime")
+    assert {row[0]: row for row in stored} == {
+        record["id"]: tuple(
+            datetime.fromisoformat(record[name]) if name == "timestamp" else record[name] for name in columns
+        )
+        for record in sent
+    }
 
 
 async def test_a_batch_that_is_written_again_changes_nothing(under_test: StoreUnderTest) -> None:

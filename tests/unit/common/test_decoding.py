@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -109,6 +110,23 @@ def test_quick_and_thorough_decoding_agree_on_every_odd_value(name: str, value: 
     record = sample()
     (record["agent"] if name in record["agent"] else record)[name] = value
     same_verdict(json.dumps(record).encode("utf-8", "surrogatepass"))
+
+
+@given(st.from_regex(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt _][0-9]{2}:[0-6][0-9]:[0-6][0-9]([.,][0-9]{0,7})?[Zz]\Z"))
+def test_quick_and_thorough_decoding_agree_on_every_way_to_write_a_time(text: str) -> None:
+    same_verdict(body(sample() | {"timestamp": text}))
+
+
+@given(
+    st.datetimes(timezones=st.just(UTC)),
+    st.integers(0, 26),
+    st.sampled_from([*"0123456789TZtz:.-+ ,"]),
+)
+def test_quick_and_thorough_decoding_agree_on_a_time_with_one_character_changed(
+    moment: datetime, position: int, character: str
+) -> None:
+    text = moment.isoformat().replace("+00:00", "Z")
+    same_verdict(body(sample() | {"timestamp": text[:position] + character + text[position + 1 :]}))
 
 
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=3))

@@ -12,7 +12,7 @@ KEYS = {KEY.id: KEY}
 
 
 def check(value: bytes, header: bytes | None, topic: str = TOPIC, keys: dict[str, HostKey] = KEYS) -> Reason | None:
-    verdict = check_signature(topic, value, header, NOW, keys)
+    verdict = check_signature(topic, value, header, int(NOW.timestamp() * 1000), keys)
     return verdict.reason if isinstance(verdict, Rejection) else None
 
 
@@ -61,5 +61,6 @@ def test_a_revoked_key_still_proves_what_the_broker_got_before() -> None:
 @given(st.binary(min_size=1, max_size=64), st.binary(max_size=300))
 def test_the_digest_is_the_standard_librarys_hmac(secret: bytes, value: bytes) -> None:
     key = HostKey("0" * 32, "host-a", secret)
-    expected = hmac.digest(secret, b"\0".join((TOPIC.encode(), b"host-a", value)), "sha256")
-    assert key.hex_digest(TOPIC, value) == expected.hex()
+    for topic in (TOPIC, "elsewhere", TOPIC):
+        expected = hmac.digest(secret, b"\0".join((topic.encode(), b"host-a", value)), "sha256")
+        assert key.header(topic, value) == f"v1 {key.id} {expected.hex()}".encode()

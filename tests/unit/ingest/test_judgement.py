@@ -7,7 +7,7 @@ from infrawatch_common.events import Reason, Rejection, Sample
 from infrawatch_ingest.domain.judgement import Rules, judge
 from records import NOW, FakeMessage, body, host_key, sample, signature, signed
 
-RULES = Rules(accept_unsigned=False, clock_tolerance=timedelta(minutes=5), retention=timedelta(days=30))
+RULES = Rules(accept_unsigned=False, clock_tolerance=300, retention=30 * 86_400)
 LENIENT = Rules(accept_unsigned=True, clock_tolerance=RULES.clock_tolerance, retention=RULES.retention)
 KEYS = {key.id: key for key in map(host_key, ("host-a", "host-b"))}
 

@@ -4,9 +4,10 @@ This package is the one place where a record is validated. It uses pydantic, msg
 so that the decisions of every service (``domain/``) may build on it.
 """
 
-from infrawatch_common.events.decoding import decode, decode_sample
-from infrawatch_common.events.records import AgentStamp, HostDescription, HostId, MetricRecord, Sample, SnapshotRecord
+from infrawatch_common.events.decoding import decode
+from infrawatch_common.events.records import AgentStamp, HostDescription, HostId, MetricRecord, SnapshotRecord
 from infrawatch_common.events.rejection import Reason, Rejection
+from infrawatch_common.events.samples import Sample, Stamp, decode_sample
 from infrawatch_common.events.signature import (
     SIGNATURE_HEADER,
     HostKey,
@@ -26,6 +27,7 @@ __all__ = [
     "Rejection",
     "Sample",
     "SnapshotRecord",
+    "Stamp",
     "check_signature",
     "decode",
     "decode_sample",

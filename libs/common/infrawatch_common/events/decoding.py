@@ -1,53 +1,13 @@
-"""From the bytes of a message to a record, or to the reason why not.
-
-``decode`` validates by the contract's model. ``decode_sample`` gives the same verdict in a third of the time for
-samples of the usual form, and asks ``decode`` about every other; a property test holds the two together.
-"""
+"""From the bytes of a message to a record, or to the reason why not."""
 
 import json
-from typing import Annotated, Any, TypeVar
-from uuid import UUID
+from typing import Any, TypeVar
 
-import msgspec
-from msgspec import Meta
 from pydantic import BaseModel, ValidationError
 
-from infrawatch_common.events.records import (
-    HOST_ID_PATTERN,
-    MAX_INTEGER,
-    MAX_SEQUENCE,
-    MetricRecord,
-    Sample,
-    parse_timestamp,
-)
 from infrawatch_common.events.rejection import Reason, Rejection
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
-
-# A valid record with no more than its own fields holds exactly this many quotation marks: two for each of its ten
-# keys and four strings, and none inside a string. Each repeated or unknown key adds two.
-_QUOTES_OF_A_SAMPLE = 2 * (10 + 4)
-
-_Percent = Annotated[float, Meta(ge=0, le=100)]
-
-
-class _UsualStamp(msgspec.Struct, gc=False):
-    instance: UUID
-    sequence: Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]
-
-
-class _UsualSample(msgspec.Struct, gc=False):
-    id: UUID
-    host_id: Annotated[str, Meta(pattern=HOST_ID_PATTERN)]
-    timestamp: str
-    cpu: _Percent
-    memory: _Percent
-    disk: _Percent
-    uptime: Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
-    agent: _UsualStamp
-
-
-_decode_usual = msgspec.json.Decoder(_UsualSample).decode
 
 
 def decode(model: type[RecordT], value: bytes | None) -> RecordT | Rejection:
@@ -61,23 +21,6 @@ def decode(model: type[RecordT], value: bytes | None) -> RecordT | Rejection:
     if (name := _repeated_key(value)) is not None:
         return Rejection(Reason.DUPLICATE_KEYS, f"an object names the key {name!r} twice")
     return record
-
-
-def decode_sample(value: bytes | None) -> Sample | Rejection:
-    """Validate one sample's message body; never raises, whatever the bytes are."""
-    if value and value.count(b'"') == _QUOTES_OF_A_SAMPLE:
-        try:
-            usual = _decode_usual(value)
-            moment = parse_timestamp(usual.timestamp)
-        except (msgspec.MsgspecError, ValueError, RecursionError):
-            pass  # the model says what is wrong with it, if anything is
-        else:
-            return Sample(
-                usual.id, usual.host_id, moment, usual.cpu, usual.memory, usual.disk, usual.uptime,
-                usual.agent.instance, usual.agent.sequence,
-            )  # fmt: skip
-    record = decode(MetricRecord, value)
-    return record if isinstance(record, Rejection) else Sample.of(record)
 
 
 def _explain(error: ValidationError) -> Rejection:

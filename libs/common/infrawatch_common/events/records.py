@@ -6,7 +6,7 @@ numbers are not taken from strings, nor whole numbers from fractions.
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, NamedTuple
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
@@ -72,28 +72,6 @@ class MetricRecord(_Record):
     disk: Percent = Field(description="Percent in use of the fullest real filesystem.")
     uptime: int = Field(ge=0, le=MAX_INTEGER, description="Whole seconds since boot.")
     agent: AgentStamp
-
-
-class Sample(NamedTuple):
-    """What services use of a sample, once it is validated."""
-
-    id: UUID
-    host_id: str
-    timestamp: datetime
-    cpu: float
-    memory: float
-    disk: float
-    uptime: int
-    instance: UUID
-    sequence: int
-
-    @classmethod
-    def of(cls, record: MetricRecord) -> "Sample":
-        """The sample in a record."""
-        return cls(
-            *(record.id, record.host_id, record.timestamp, record.cpu, record.memory, record.disk, record.uptime),
-            *(record.agent.instance, record.agent.sequence),
-        )
 
 
 class HostDescription(_Record):

@@ -18,6 +18,11 @@ class Batch(Generic[MessageT]):
     samples: list[tuple[Sample, MessageT]] = field(default_factory=list)
     refused: list[tuple[Rejection, MessageT]] = field(default_factory=list)
 
+    def extend(self, other: "Batch[MessageT]") -> None:
+        """Add another batch at the end."""
+        self.samples.extend(other.samples)
+        self.refused.extend(other.refused)
+
 
 def sort_out(messages: Sequence[MessageT], keys: Mapping[str, HostKey], rules: Rules) -> Batch[MessageT]:
     """Judge every message by itself, so that a bad one never stops its neighbours."""

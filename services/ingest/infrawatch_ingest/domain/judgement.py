@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 from infrawatch_common.events import (
@@ -14,6 +14,8 @@ from infrawatch_common.events import (
     check_signature,
     decode_sample,
 )
+
+_DAY = 86_400
 
 
 class Message(Protocol):
@@ -33,11 +35,11 @@ class Message(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What is taken. Both times are measured against the broker's clock, so a replay is judged the same."""
+    """What is taken. Both times, in seconds, are measured against the broker's clock: a replay is judged the same."""
 
     accept_unsigned: bool
-    clock_tolerance: timedelta
-    retention: timedelta
+    clock_tolerance: float
+    retention: float
 
 
 def judge(message: Message, keys: Mapping[str, HostKey], rules: Rules) -> Sample | Rejection:
@@ -45,18 +47,17 @@ def judge(message: Message, keys: Mapping[str, HostKey], rules: Rules) -> Sample
     body = message.value
     if not body:
         return Rejection(Reason.EMPTY, "the message has no body")
-    appended_at = appended(message)
     header = signature_of(message)
     proved: str | None = None
     if header is not None or not rules.accept_unsigned:
-        key = check_signature(message.topic, body, header, appended_at, keys)
+        key = check_signature(message.topic, body, header, message.timestamp, keys)
         if isinstance(key, Rejection):
             return key
         proved = key.host_id
     sample = decode_sample(body)
     if isinstance(sample, Rejection):
         return Rejection(sample.reason, sample.detail, proved)
-    return _misplaced(sample, message.key, proved) or _untimely(sample, appended_at, rules) or sample
+    return _misplaced(sample, message.key, proved) or _untimely(sample, message.timestamp, rules) or sample
 
 
 def signature_of(message: Message) -> bytes | None:
@@ -82,19 +83,19 @@ def _misplaced(sample: Sample, key: bytes | None, proved: str | None) -> Rejecti
     return None
 
 
-def _untimely(sample: Sample, appended_at: datetime, rules: Rules) -> Rejection | None:
-    ahead = sample.timestamp - appended_at
+def _untimely(sample: Sample, appended_ms: int, rules: Rules) -> Rejection | None:
+    ahead = sample.timestamp.timestamp() - appended_ms / 1000
     if ahead > rules.clock_tolerance:
         return Rejection(
             Reason.IN_FUTURE,
-            f"stamped {ahead.total_seconds():.0f} s ahead of the broker's clock;"
-            f" {rules.clock_tolerance.total_seconds():.0f} s are tolerated",
+            f"stamped {ahead:.0f} s ahead of the broker's clock; {rules.clock_tolerance:.0f} s are tolerated",
             sample.host_id,
         )
     if -ahead > rules.retention:
+        days, kept = -ahead // _DAY, rules.retention / _DAY
         return Rejection(
             Reason.TOO_OLD,
-            f"stamped {-ahead.days} days before the broker got it; samples are kept for {rules.retention.days} days",
+            f"stamped {days:.0f} days before the broker got it; samples are kept for {kept:g} days",
             sample.host_id,
         )
     return None
