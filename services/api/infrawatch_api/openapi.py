@@ -30,6 +30,7 @@ _TAGS = {
     "users": "Who may log in; for administrators.",
     "tokens": "One's own API tokens.",
     "enrolments": "How hosts get the keys that they sign with.",
+    "host keys": "How agents replace those keys.",
     "records": "The audit log and the dead letters; for administrators.",
     "system": "Health and metrics, without login.",
 }

@@ -36,6 +36,7 @@ class Kind(Enum):
     FORBIDDEN = ("forbidden", 403, "This is not allowed")
     PASSWORD_CHANGE_REQUIRED = ("password-change-required", 403, "The one-time password must be changed first")
     ENROLMENT_REFUSED = ("enrolment-refused", 403, "The enrolment is refused")
+    HOST_KEY_REFUSED = ("host-key-refused", 403, "The proof of the host key is refused")
     NOT_FOUND = ("not-found", 404, "There is no such thing")
     METHOD_NOT_ALLOWED = ("method-not-allowed", 405, "The method is not allowed here")
     CONFLICT = ("conflict", 409, "The request conflicts with what is there")

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 
 from litestar import Router
 
-from infrawatch_api.routes import auth, docs, enrolments, hosts, records, samples, system, tokens, users
+from infrawatch_api.routes import auth, docs, enrolments, host_keys, hosts, records, samples, system, tokens, users
 
 
 def api_v1() -> Router:
     """Everything under ``/api/v1``."""
     return Router(
         "/api/v1",
-        route_handlers=[module.router for module in (auth, hosts, samples, users, tokens, enrolments, records)],
+        route_handlers=[
+            module.router for module in (auth, hosts, samples, users, tokens, enrolments, host_keys, records)
+        ],
     )
 
 

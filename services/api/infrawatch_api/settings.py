@@ -70,7 +70,18 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings):
         5, ge=1, le=1000, description="Failed logins to one account from one address that make further ones wait."
     )
     enrolment_failures: int = Field(
-        10, ge=1, le=1000, description="Refused claims of enrolments from one address that make further ones wait."
+        10,
+        ge=1,
+        le=1000,
+        description="Refused claims of enrolments, or proofs of keys, from one address that make further ones wait.",
+    )
+
+    host_key_overlap: int = Field(
+        86_400, ge=0, le=2_592_000, description="Seconds that a host's old key stays valid once the new one is in use."
+    )
+    host_key_rotations: int = Field(5, ge=1, le=1000, description="Most new keys that one host gets in an hour.")
+    host_key_clock_tolerance: int = Field(
+        300, ge=1, le=86_400, description="Most seconds between a host's clock and ours when it proves its key."
     )
 
     password_min_length: int = Field(12, ge=8, le=64, description="Fewest characters of a new password.")

@@ -27,7 +27,7 @@ RETURNING id, name, registered, tags, last_seen, retired
 """
 _RETIRE = "UPDATE hosts SET retired = coalesce(retired, $2) WHERE id = $1"
 _UNRETIRE = "UPDATE hosts SET retired = NULL WHERE id = $1 AND retired IS NOT NULL"
-_REVOKE_KEYS = "UPDATE host_keys SET revoked_at = $2 WHERE host_id = $1 AND revoked_at IS NULL"
+_REVOKE_KEYS = "UPDATE host_keys SET revoked_at = $2 WHERE host_id = $1 AND (revoked_at IS NULL OR revoked_at > $2)"
 _ADD_KEY = "INSERT INTO host_keys (id, host_id, created_at) VALUES ($1, $2, $3)"
 # The lock keeps writers of samples away until the host is gone.
 _LOCK = "SELECT TRUE FROM hosts WHERE id = $1 FOR UPDATE"
