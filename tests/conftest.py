@@ -1,6 +1,6 @@
 """Fixtures on the real servers; they start when the first test asks for them, and end with the run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -44,8 +44,8 @@ def service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Makes services; those that still run at the end of the test are killed."""
     made: list[Service] = []
 
-    def make(name: str, environment: dict[str, str], *arguments: str) -> Service:
-        made.append(Service(name, tmp_path, environment, *arguments))
+    def make(name: str, environment: dict[str, str], *arguments: str, within: Sequence[str] = ()) -> Service:
+        made.append(Service(name, tmp_path, environment, *arguments, within=within))
         return made[-1]
 
     yield make

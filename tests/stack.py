@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,11 +145,19 @@ async def fresh_topics(stack: Stack, partitions: int = 4) -> Topics:
 class Service:
     """One of our services as a process of its own, started through its shipped entry point."""
 
-    def __init__(self, name: str, directory: Path, environment: Mapping[str, str], *arguments: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        environment: Mapping[str, str],
+        *arguments: str,
+        within: Sequence[str] = (),
+    ) -> None:
+        """``within`` is a command that ends by executing what is appended to it, such as ``unshare``."""
         self.port = free_ports(1)[0]
         self.log = directory / f"{name}-{secrets.token_hex(3)}.log"
         self._name = name
-        self._argv = [sys.executable, "-m", f"infrawatch_{name}", *arguments]
+        self._argv = [*within, sys.executable, "-m", f"infrawatch_{name}", *arguments]
         self._environment = {**CLEAN, **environment, "INFRAWATCH_HTTP_PORT": str(self.port)}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -171,6 +179,12 @@ class Service:
             self._process = subprocess.Popen(
                 self._argv, env=self._environment, stdout=log, stderr=log, preexec_fn=_die_with_parent
             )
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        assert self._process is not None
+        return self._process.pid
 
     def running(self) -> bool:
         """Whether it has not ended."""

@@ -1,52 +1,20 @@
 """The agent as a process: what it reads is what arrives."""
 
-import base64
 import json
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
-from aiokafka import AIOKafkaConsumer
 
+from agents import HOST, agent_environment, reading
 from infrawatch_common.events import MetricRecord, SnapshotRecord, check_signature, decode
-from infrawatch_local.stack import Stack
 from records import host_key
 from stack import Database, Service, Topics, eventually, ingest_environment
 
-HOST = "host-under-test"
 MakeService = Callable[..., Service]
-
-
-def agent_environment(topics: Topics, directory: Path, **settings: object) -> dict[str, str]:
-    """An enrolled agent that samples every second."""
-    key = host_key(HOST)
-    state = directory / "agent"
-    state.mkdir(exist_ok=True)
-    identity = {"host_id": HOST, "key_id": key.id, "secret": base64.b64encode(key.secret).decode()}
-    (state / "identity.json").write_text(json.dumps(identity))
-    return {
-        **topics.environment(),
-        "INFRAWATCH_STATE_DIRECTORY": str(state),
-        "INFRAWATCH_INTERVAL": "1",
-        **{f"INFRAWATCH_{name.upper()}": str(value) for name, value in settings.items()},
-    }
-
-
-@asynccontextmanager
-async def reading(topic: str, topics: Topics) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer that sees a topic from its beginning."""
-    consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=topics.bootstrap_servers, auto_offset_reset="earliest", enable_auto_commit=False
-    )
-    await consumer.start()
-    try:
-        yield consumer
-    finally:
-        await consumer.stop()
 
 
 async def test_a_samples_numbers_in_the_database_are_those_that_the_agent_sent_and_the_host_has(
@@ -117,34 +85,6 @@ async def test_a_secret_variable_never_reaches_the_broker(topics: Topics, servic
     assert b"canary-value" not in value
     assert b'"CANARY_PLAIN":"seen"' in value
     assert json.loads(value)["env_vars"]["CANARY_TOKEN"].startswith("hmac:")
-
-
-async def test_what_was_collected_while_the_broker_was_away_arrives_afterwards(
-    stack: Stack, topics: Topics, service: MakeService, tmp_path: Path
-) -> None:
-    agent = service("agent", agent_environment(topics, tmp_path), "run").start()
-    stack.kafka.kill()
-
-    async def spooled() -> bool:
-        return agent.metric("infrawatch_agent_spool_records") >= 5
-
-    await eventually(spooled)
-    agent.kill()
-    agent.launch()
-    stack.kafka.start()
-
-    async def sent() -> bool:
-        return agent.health().get("status") == "ready" and agent.metric("infrawatch_agent_spool_records") <= 1
-
-    await eventually(sent)
-    async with reading(topics.metrics, topics) as consumer:
-        records = [json.loads((await consumer.getone()).value or b"") for _ in range(6)]
-    by_instance: dict[str, list[int]] = {}
-    for record in records:
-        by_instance.setdefault(record["agent"]["instance"], []).append(record["agent"]["sequence"])
-    first = next(iter(by_instance.values()))
-    assert first == list(range(len(first))), "no sample of the first run is missing"
-    assert len(first) >= 5
 
 
 async def test_an_agent_without_identity_says_what_to_do(topics: Topics, service: MakeService, tmp_path: Path) -> None:

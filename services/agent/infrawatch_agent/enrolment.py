@@ -1,17 +1,12 @@
 """Enrolment: a one-time token against this host's key."""
 
-import json
-import urllib.error
-import urllib.request
-from typing import Any
+import time
 
 import msgspec
 
+from infrawatch_agent import api
 from infrawatch_agent.identity import Identity, host_id, host_name, host_tags, save_identity
 from infrawatch_agent.settings import Settings, variable
-
-_TIMEOUT = 10.0
-_LONGEST_ANSWER = 64 * 1024
 
 
 class EnrolmentError(Exception):
@@ -32,32 +27,15 @@ def enrol(settings: Settings) -> Identity:
         "name": host_name(settings),
         "tags": host_tags(settings),
     }
-    identity = _post(f"{settings.api_url.rstrip('/')}/api/v1/enrolments/claim", claim)
+    try:
+        answer = api.post(settings.api_url, "/api/v1/enrolments/claim", claim)
+        given = msgspec.json.decode(answer.body, type=Identity)
+    except api.ApiError as error:
+        msg = f"the API refused the enrolment ({error.status}): {error}" if error.status else str(error)
+        raise EnrolmentError(msg) from error
+    except msgspec.DecodeError as error:
+        msg = f"the API at {settings.api_url} did not answer as expected: {error}"
+        raise EnrolmentError(msg) from error
+    identity = msgspec.structs.replace(given, issued_at=time.time())
     save_identity(settings, identity)
     return identity
-
-
-def _post(url: str, claim: dict[str, Any]) -> Identity:
-    if not url.startswith(("http://", "https://")):
-        msg = f"{variable('api_url')} is wrong: it must begin with http:// or https://"
-        raise EnrolmentError(msg)
-    request = urllib.request.Request(  # noqa: S310 - the scheme is checked
-        url, data=json.dumps(claim).encode(), headers={"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-            return msgspec.json.decode(response.read(_LONGEST_ANSWER), type=Identity)
-    except urllib.error.HTTPError as error:
-        msg = f"the API refused the enrolment ({error.code}): {_detail(error)}"
-        raise EnrolmentError(msg) from error
-    except (OSError, msgspec.DecodeError) as error:
-        msg = f"the API at {url} did not answer as expected: {error}"
-        raise EnrolmentError(msg) from error
-
-
-def _detail(error: urllib.error.HTTPError) -> str:
-    try:
-        problem = json.loads(error.read(_LONGEST_ANSWER))
-        return str(problem.get("detail") or problem.get("title"))
-    except (ValueError, AttributeError):
-        return error.reason

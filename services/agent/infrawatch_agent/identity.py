@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import os
 import secrets
 import socket
@@ -10,17 +11,25 @@ from pathlib import Path
 import msgspec
 
 from infrawatch_agent.domain.ids import host_id_of
+from infrawatch_agent.logs import fields
 from infrawatch_agent.settings import Settings
 
+_log = logging.getLogger(__name__)
 _MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What enrolment gave this host; ``secret`` is base64."""
+    """What enrolment gave this host; ``secret`` is base64.
+
+    ``issued_at`` is Unix time, None in files of older agents. ``confirmed`` is False while the API does not know yet
+    that this key has taken the place of the one before.
+    """
 
     host_id: str
     key_id: str
     secret: str
+    issued_at: float | None = None
+    confirmed: bool = True
 
     def __repr__(self) -> str:
         return f"Identity(host_id={self.host_id!r})"
@@ -37,6 +46,32 @@ class IdentityError(Exception):
 def identity_path(settings: Settings) -> Path:
     """Where the identity lies."""
     return Path(settings.state_directory) / "identity.json"
+
+
+class CurrentIdentity:
+    """The identity as the file holds it now, so that a key that was replaced is used from the next record on."""
+
+    def __init__(self, settings: Settings, identity: Identity | None) -> None:
+        self._settings = settings
+        self._identity = identity
+        self._read_at = self._changed_at()
+
+    def get(self) -> Identity | None:
+        """The identity; the last good one while the file cannot be read."""
+        changed_at = self._changed_at()
+        if changed_at != self._read_at:
+            try:
+                self._identity = load_identity(self._settings) or self._identity
+            except IdentityError as error:
+                _log.error("the identity cannot be read; the last one stays in use", extra=fields(error=str(error)))
+            self._read_at = changed_at
+        return self._identity
+
+    def _changed_at(self) -> int | None:
+        try:
+            return identity_path(self._settings).stat().st_mtime_ns
+        except OSError:
+            return None
 
 
 def load_identity(settings: Settings) -> Identity | None:

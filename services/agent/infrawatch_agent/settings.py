@@ -30,12 +30,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host_name: Annotated[str | None, Meta(description="Name shown to operators; by default the hostname.")] = None
     host_tags: Annotated[tuple[str, ...], Meta(description="Comma-separated KEY=VALUE pairs.")] = ()
     api_url: Annotated[
-        str | None, Meta(description="Address of the API, for enrolment: https://HOST or http://HOST:PORT.")
+        str | None,
+        Meta(description="Address of the API, for enrolment and new keys: https://HOST or http://HOST:PORT."),
     ] = None
     enrolment_token: Annotated[
         str | None,
         Meta(description="One-time token; with INFRAWATCH_API_URL the agent enrols itself at its first start."),
     ] = None
+    key_max_age: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3650,
+            description="Days after which the host's key is replaced, where INFRAWATCH_API_URL is set; 0: never.",
+        ),
+    ] = 90.0
     allow_unsigned: Annotated[
         bool, Meta(description="Run without identity. Services refuse unsigned records unless they are told otherwise.")
     ] = False
@@ -45,17 +54,51 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Meta(description="Comma-separated names of environment variables that snapshots hold; * matches any text."),
     ] = ("LANG", "LC_*", "PATH", "TZ")
+    env_variables_max: Annotated[
+        int, Meta(ge=0, le=100_000, description="Most variables of a snapshot; with more of them it is refused.")
+    ] = 5000
     python_interpreters: Annotated[
         tuple[str, ...],
-        Meta(description="Comma-separated paths of Python interpreters whose packages snapshots hold, where present."),
+        Meta(
+            description="Comma-separated paths of Python interpreters and virtual environments whose packages snapshots"
+            " hold, where present; * matches any name, as in /opt/*/venv."
+        ),
     ] = ("/usr/bin/python3",)
+    snapshot_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1000,
+            le=60_000_000,
+            description="Largest snapshot; a larger one is refused. The topic takes 2,097,152 bytes by default.",
+        ),
+    ] = 1_900_000
     command_timeout: Annotated[
         float, Meta(gt=0, le=600, description="Seconds that a package manager may take to list its packages.")
     ] = 60.0
     spool_max_bytes: Annotated[
         int,
-        Meta(ge=1_000_000, description="Most bytes of unsent records; beyond it the oldest are dropped, and counted."),
+        Meta(
+            ge=8_000_000,
+            description="Most bytes that the spool takes on the disk; beyond it the oldest records are dropped.",
+        ),
     ] = 64_000_000
+    memory_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=10_000,
+            le=2_000_000,
+            description="Most bytes of unsent records in memory while the spool cannot be written; the newest stay.",
+        ),
+    ] = 1_000_000
+    backfill_rate: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=10_000,
+            description="Most records a second that are sent of the backlog after an outage; new ones go at once."
+            " 1,000 hosts that come back together send 1,000 times this.",
+        ),
+    ] = 10.0
     send_batch: Annotated[int, Meta(ge=1, le=10_000, description="Most records that are in flight at once.")] = 500
     send_timeout: Annotated[
         float, Meta(gt=0, le=600, description="Seconds without acknowledgement after which a send is tried anew.")
@@ -81,6 +124,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     http_host: Annotated[str, Meta(description="Address on which health checks and metrics are served.")] = "127.0.0.1"
     http_port: Annotated[int, Meta(ge=0, le=65535, description="Port of health checks and metrics.")] = 28084
+    container_limits: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(description="Whether cpu and memory are those of the agent's control group: auto, when in a container."),
+    ] = "auto"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least severe level that is logged.")
     ] = "info"

@@ -5,11 +5,16 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ConfigDict, TypeAdapter
 
+from infrawatch_agent.domain.fitting import fitting_name, fitting_table, fitting_text
 from infrawatch_agent.domain.ids import host_id_of, uuid7
+from infrawatch_agent.domain.pacing import Pace
 from infrawatch_agent.domain.schedule import next_tick
 from infrawatch_agent.domain.secrets import looks_secret, told_variables
+from infrawatch_agent.records import encode
 from infrawatch_agent.settings import parse
+from infrawatch_common.events.records import Name, Text
 
 
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
@@ -92,3 +97,49 @@ def test_a_changed_secret_is_seen_and_an_unchanged_one_is_not(old: str, new: str
 def test_equal_secrets_of_different_names_cannot_be_told_to_be_equal() -> None:
     told = told_variables({"TOKEN": "same", "PASSWORD": "same"}, ["*"], b"key")
     assert told["TOKEN"] != told["PASSWORD"]
+
+
+ODD_TEXTS = st.text(st.characters(exclude_categories=[]) | st.sampled_from("\0\ud800\udfff"), max_size=5000)
+
+
+@given(st.dictionaries(ODD_TEXTS, ODD_TEXTS, max_size=5))
+def test_whatever_a_host_is_called_the_contract_takes_it(table: dict[str, str]) -> None:
+    contract = TypeAdapter(dict[Name, Text], config=ConfigDict(strict=True))
+    contract.validate_json(encode(fitting_table(table)))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=512))
+def test_an_ordinary_name_stays_as_it_is(name: str) -> None:
+    assert fitting_name(name) == name
+
+
+def test_what_is_altered_shows_it_and_stays_different() -> None:
+    assert fitting_text("a\0b\udc80c") == "a\ufffdb\ufffdc"
+    assert fitting_name("") == "(nameless)"
+    long = ["x" * 5000 + end for end in "ab"]
+    cut = [fitting_text(text) for text in long]
+    assert [len(text) for text in cut] == [4096, 4096]
+    assert cut[0] != cut[1]
+    assert cut[0][4080:-8] == "xxxxxx…#"
+
+
+@given(st.floats(0.1, 1000), st.lists(st.tuples(st.floats(0, 5), st.integers(0, 2000)), max_size=50))
+def test_the_backlog_goes_no_faster_than_its_rate(rate: float, steps: list[tuple[float, int]]) -> None:
+    """Steps: seconds that pass, records that are there to go."""
+    pace, now, sent = Pace(rate), 0.0, 0
+    pace.allowance(now)
+    for passed, ready in steps:
+        now += passed
+        gone = min(ready, pace.allowance(now))
+        pace.take(gone)
+        sent += gone
+        assert sent <= max(1.0, rate) + now * rate + 1e-6
+
+
+def test_the_wait_for_the_next_record_is_as_long_as_the_rate_says() -> None:
+    pace = Pace(2.0)
+    assert pace.allowance(0.0) == 1
+    pace.take(1)
+    assert pace.allowance(0.1) == 0
+    assert pace.wait() == pytest.approx(0.4)
+    assert pace.allowance(0.5) == 1

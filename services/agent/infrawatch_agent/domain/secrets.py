@@ -29,7 +29,7 @@ def told_variables(environment: Mapping[str, str], whitelist: Sequence[str], key
     A digest shows that a value has changed and not what it is.
     """
     return {
-        name: digest(key, name, value) if looks_secret(name, value) else value.replace("\0", "")
+        name: digest(key, name, value) if looks_secret(name, value) else value
         for name, value in sorted(environment.items())
         if any(fnmatch.fnmatchcase(name, pattern) for pattern in whitelist)
     }
