@@ -131,7 +131,7 @@ def copy_rate(database: Database, rows: Sequence[tuple[object, ...]], directory:
 
 
 def drain_rate(database: Database, topics: Topics, directory: Path, processes: int) -> float:
-    """Rows per second of so many ingest processes, from the first stored batch to the last."""
+    """Rows per second of so many ingest processes, from when all of them have stored a batch to the last one."""
     group = f"{topics.metrics}-{processes}"
     services = [
         Service("ingest", directory, ingest_environment(database, topics, kafka_group=group)) for _ in range(processes)
@@ -149,12 +149,13 @@ def _watch(services: Sequence[Service]) -> float:
     deadline = time.monotonic() + _LOST_PATIENCE
     first: tuple[float, float] | None = None
     while time.monotonic() < deadline:
-        stored, now = sum(_stored(service) for service in services), time.monotonic()
-        if stored and first is None:
+        each, now = [_stored(service) for service in services], time.monotonic()
+        stored = sum(each)
+        if all(each) and first is None:
             first = now, stored
         if stored >= RECORDS and first is not None:
             return (stored - first[1]) / (now - first[0])
-        time.sleep(0.02)
+        time.sleep(0.1)
     raise TimeoutError("not all records were stored")
 
 

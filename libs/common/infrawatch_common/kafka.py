@@ -32,6 +32,8 @@ _MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 # FastStream sleeps this long once more after an empty poll, so it adds to the delay of a lone record.
 _EMPTY_POLL_MS = 20
 _FETCH_MAX_WAIT_MS = 100
+# A member learns from its next heartbeat that another one has come or gone; until then the partitions do not move.
+_HEARTBEATS_A_SESSION = 12
 # A topic or partition that is made after the service has started is found within this time.
 _METADATA_MAX_AGE_MS = 30_000
 
@@ -77,7 +79,7 @@ def subscribe(
         fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
         max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
         session_timeout_ms=int(settings.kafka_session_timeout * 1000),
-        heartbeat_interval_ms=int(settings.kafka_session_timeout * 1000 / 3),
+        heartbeat_interval_ms=int(settings.kafka_session_timeout * 1000 / _HEARTBEATS_A_SESSION),
         parser=_parse,
         decoder=_raw,
         title=topic,

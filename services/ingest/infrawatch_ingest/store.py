@@ -68,6 +68,8 @@ class Store:
         self._last_seen_interval = last_seen_interval
         # What this process knows to be in table hosts: id → last_seen as it wrote it, None before it did.
         self._hosts: dict[str, datetime | None] = {}
+        # Whether the latest merge met rows stored before: then the next batch likely does, and its COPY would fail.
+        self._repeats = False
 
     async def write(self, batch: Batch[Record]) -> Written:
         """Store every row and keep every dead letter; a row that the database refuses becomes one too."""
@@ -87,14 +89,10 @@ class Store:
 
     async def _insert_registered(self, connection: Any, samples: Sequence[Judged]) -> Written:
         await self._register(connection, {sample.host_id for sample, _ in samples})
+        rows = [sample for sample, _ in samples]
         try:
-            return await self._copy(connection, [sample for sample, _ in samples])
-        except pg.UniqueViolationError:
-            self._metrics.merged_batches.inc()
-        except _ROW_REFUSED as error:
-            return await self._split(connection, samples, error)
-        try:
-            return await self._merge(connection, [sample for sample, _ in samples])
+            written = None if self._repeats else await self._copy(connection, rows)
+            return written or await self._merge(connection, rows)
         except _ROW_REFUSED as error:
             return await self._split(connection, samples, error)
 
@@ -104,18 +102,21 @@ class Store:
             await register_hosts(connection, [NewHost(host_id) for host_id in new])
             self._hosts.update(dict.fromkeys(new))
 
-    async def _copy(self, connection: Any, samples: Sequence[Sample]) -> Written:
-        """The fast way, which holds as long as no row is there already."""
+    async def _copy(self, connection: Any, samples: Sequence[Sample]) -> Written | None:
+        """The fast way; None when a row is there already."""
         latest = latest_by_host(samples)
-        async with connection.transaction():
-            await self._begin_insert(connection, latest)
-            await _copy(connection, "metrics", samples)
-            await self._end_insert(connection, latest)
+        try:
+            async with connection.transaction():
+                await self._begin_insert(connection, latest)
+                await _copy(connection, "metrics", samples)
+                await self._end_insert(connection, latest)
+        except pg.UniqueViolationError:
+            return None
         self._remember(latest)
         return Written(stored=len(samples))
 
     async def _merge(self, connection: Any, samples: Sequence[Sample]) -> Written:
-        """The way for batches that hold rows stored before, as after every crash."""
+        """The way for batches that hold rows stored before, as after a crash; they change nothing."""
         latest = latest_by_host(samples)
         async with connection.transaction():
             await connection.execute(_CREATE_STAGE)
@@ -125,6 +126,8 @@ class Store:
             await self._end_insert(connection, latest)
         self._remember(latest)
         stored = int(status.rpartition(" ")[2])
+        self._metrics.merged_batches.inc()
+        self._repeats = stored < len(samples)
         return Written(stored=stored, duplicates=len(samples) - stored)
 
     async def _begin_insert(self, connection: Any, hosts: dict[str, datetime]) -> None:

@@ -98,6 +98,20 @@ async def test_new_records_among_repeated_ones_are_stored(under_test: StoreUnder
     assert (written.stored, written.duplicates) == (1, 2)
 
 
+async def test_a_replay_fails_in_one_batch_alone_and_new_batches_are_copied_again(under_test: StoreUnderTest) -> None:
+    old = [batch(*[signed(sample(sequence=n)) for n in range(start, start + 10)]) for start in (0, 10, 20)]
+    new = [batch(*[signed(sample(sequence=n)) for n in range(start, start + 10)]) for start in (30, 40, 50)]
+    for part in old:
+        await under_test.store.write(part)
+    assert under_test.metrics.merged_batches._value.get() == 0
+    for part in old:
+        assert (await under_test.store.write(part)).duplicates == 10
+    assert under_test.store._repeats
+    for part in new:
+        assert (await under_test.store.write(part)).stored == 10
+    assert under_test.metrics.merged_batches._value.get() == len(old) + 1, "the first new batch is merged, then none"
+
+
 async def test_a_row_that_the_database_refuses_becomes_a_dead_letter_and_its_neighbours_are_stored(
     under_test: StoreUnderTest,
 ) -> None:

@@ -57,7 +57,12 @@ def judge(message: Message, keys: Mapping[str, HostKey], rules: Rules) -> Sample
     sample = decode_sample(body)
     if isinstance(sample, Rejection):
         return Rejection(sample.reason, sample.detail, proved)
-    return _misplaced(sample, message.key, proved) or _untimely(sample, message.timestamp, rules) or sample
+    if message.key != sample.host_id.encode() or proved not in (sample.host_id, None):
+        return _misplaced(sample, proved)
+    ahead = sample.timestamp.timestamp() - message.timestamp / 1000
+    if not -rules.retention <= ahead <= rules.clock_tolerance:
+        return _untimely(sample, ahead, rules)
+    return sample
 
 
 def signature_of(message: Message) -> bytes | None:
@@ -73,29 +78,24 @@ def appended(message: Message) -> datetime:
     return datetime.fromtimestamp(message.timestamp / 1000, UTC)
 
 
-def _misplaced(sample: Sample, key: bytes | None, proved: str | None) -> Rejection | None:
-    if proved is not None and sample.host_id != proved:
+def _misplaced(sample: Sample, proved: str | None) -> Rejection:
+    if proved not in (sample.host_id, None):
         return Rejection(
             Reason.BAD_SIGNATURE, f"host {proved} signed a record that claims to be another host's", proved
         )
-    if key != sample.host_id.encode():
-        return Rejection(Reason.WRONG_KEY, "the message key is not the record's host_id", proved)
-    return None
+    return Rejection(Reason.WRONG_KEY, "the message key is not the record's host_id", proved)
 
 
-def _untimely(sample: Sample, appended_ms: int, rules: Rules) -> Rejection | None:
-    ahead = sample.timestamp.timestamp() - appended_ms / 1000
-    if ahead > rules.clock_tolerance:
+def _untimely(sample: Sample, ahead: float, rules: Rules) -> Rejection:
+    if ahead > 0:
         return Rejection(
             Reason.IN_FUTURE,
             f"stamped {ahead:.0f} s ahead of the broker's clock; {rules.clock_tolerance:.0f} s are tolerated",
             sample.host_id,
         )
-    if -ahead > rules.retention:
-        days, kept = -ahead // _DAY, rules.retention / _DAY
-        return Rejection(
-            Reason.TOO_OLD,
-            f"stamped {days:.0f} days before the broker got it; samples are kept for {kept:g} days",
-            sample.host_id,
-        )
-    return None
+    return Rejection(
+        Reason.TOO_OLD,
+        f"stamped {-ahead // _DAY:.0f} days before the broker got it;"
+        f" samples are kept for {rules.retention / _DAY:g} days",
+        sample.host_id,
+    )
