@@ -90,10 +90,11 @@ class Collector:
         except (OSError, RuntimeError) as error:
             self._note_failure("sample", error)
             return
+        now = self._clock()
         record = MetricRecord(
-            id=_new_id(self._clock()),
+            id=_new_id(now),
             host_id=self._host_id,
-            timestamp=self._clock(),
+            timestamp=now,
             cpu=reading.cpu,
             memory=reading.memory,
             disk=reading.disk,
@@ -114,10 +115,11 @@ class Collector:
             self._note_failure("snapshot", error)
             self.snapshot_problem = f"no snapshot could be taken: {error}"
             return
+        now = self._clock()
         record = SnapshotRecord(
-            id=_new_id(self._clock()),
+            id=_new_id(now),
             host_id=self._host_id,
-            timestamp=self._clock(),
+            timestamp=now,
             os_info=fitting_text(configuration.os_info()),
             kernel=fitting_text(configuration.kernel()),
             packages={fitting_name(source): fitting_table(found) for source, found in packages.items()},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from aiokafka.errors import NoError, for_code
+from aiokafka.errors import NoError, TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
@@ -76,6 +76,10 @@ async def topic_problems(connection: Any, topics: Sequence[str]) -> dict[str, st
 
 def _problem(code: int, operations: int) -> str | None:
     error: Any = for_code(code)
+    if error is UnknownTopicOrPartitionError:
+        return "there is no such topic"
+    if error is TopicAuthorizationFailedError:
+        return "this host may not even read about it"
     if error is not NoError:
-        return f"{error.__name__.removesuffix('Error')} ({error.description})"
+        return f"the broker says {error.message}"
     return None if operations & _WRITE else "this host may read about it, but not write it"
