@@ -57,7 +57,7 @@ class Database:
         """What a service must be told to use this database."""
         return {"INFRAWATCH_DATABASE_URL": self.url(service), "INFRAWATCH_DATABASE_PASSWORD": PASSWORD}
 
-    def migrate(self) -> None:
+    def migrate(self, revision: str = "head") -> None:
         """Run the migration command's work."""
         admin = urlsplit(self.admin_url)
         passwords = {f"{service}_database_password": PASSWORD for service in SERVICES}
@@ -68,7 +68,8 @@ class Database:
                     "database_password": unquote(admin.password or ""),
                     **passwords,
                 }
-            )
+            ),
+            revision,
         )
 
     @asynccontextmanager
@@ -91,12 +92,12 @@ class Database:
 
 
 @contextmanager
-def fresh_database(stack: Stack) -> Iterator[Database]:
+def fresh_database(stack: Stack, revision: str = "head") -> Iterator[Database]:
     """A newly migrated database of its own; gone afterwards."""
     name = f"test_{secrets.token_hex(6)}"
     made = Database(urlsplit(stack.database_url)._replace(path=name).geturl())
     _administer(stack, sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    made.migrate()
+    made.migrate(revision)
     try:
         yield made
     finally:

@@ -7,9 +7,11 @@ from typing import Any
 import asyncpg
 import pytest
 
-from stack import Database
+from infrawatch_local.stack import Stack
+from stack import Database, fresh_database
 
 DOCUMENTED = tomllib.loads((Path(__file__).parents[2] / "schemas/database/schema.toml").read_text(encoding="utf-8"))
+FUNCTIONS = DOCUMENTED.pop("functions")
 
 TABLES = """
 SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
@@ -45,6 +47,14 @@ SELECT grantee, string_agg(privilege, ' ' ORDER BY privilege) FROM (
 ) AS given WHERE grantee <> 'postgres' GROUP BY grantee
 """
 
+OWN_FUNCTIONS = """
+SELECT proname, prosecdef AND proconfig::text LIKE '%search_path=%' AS safe,
+       (SELECT string_agg(CASE grantee WHEN 0 THEN 'public' ELSE grantee::regrole::text END, ' ' ORDER BY grantee)
+        FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee <> proowner) AS grants
+FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+    AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
+"""
+
 
 async def live_schema(connection: Any) -> dict[str, dict[str, dict[str, str]]]:
     async def pairs(query: str, table: str) -> dict[str, str]:
@@ -78,13 +88,41 @@ async def test_a_column_that_nobody_documented_is_noticed(database: Database) ->
     assert live["hosts"]["columns"] != DOCUMENTED["hosts"]["columns"]
 
 
-async def test_metrics_is_a_hypertable_with_the_documented_chunks(database: Database) -> None:
+async def test_every_function_is_documented_and_safe_to_call_with_its_owners_rights(database: Database) -> None:
+    async with database.admin() as connection:
+        live = {name: (safe, grants) for name, safe, grants in await connection.fetch(OWN_FUNCTIONS)}
+    assert live == {
+        name: (True, " ".join(f"infrawatch_{role}" for role in documented["grants"].split()))
+        for name, documented in FUNCTIONS.items()
+    }
+
+
+async def test_the_hypertables_have_the_documented_chunks(database: Database) -> None:
     async with database.admin() as connection:
         rows = await connection.fetch(
             "SELECT hypertable_name, column_name, time_interval::text FROM timescaledb_information.dimensions"
         )
-    documented = DOCUMENTED["metrics"]["hypertable"]
-    assert [tuple(row) for row in rows] == [("metrics", documented["column"], documented["interval"])]
+    assert {row[0]: {"column": row[1], "interval": row[2]} for row in rows} == {
+        table: parts["hypertable"] for table, parts in DOCUMENTED.items() if "hypertable" in parts
+    }
+
+
+async def test_samples_that_are_there_before_the_rollup_are_marked_for_it(stack: Stack) -> None:
+    with fresh_database(stack, "0004") as database:
+        async with database.admin() as connection:
+            await connection.execute("INSERT INTO hosts (id, name) VALUES ('host-a', 'a'), ('host-b', 'b')")
+            await connection.execute(
+                "INSERT INTO metrics SELECT gen_random_uuid(), 'host-' || name, moment, 1, 2, 3, 4 FROM"
+                " generate_series(timestamptz '2026-11-20 22:30Z', '2026-11-21 01:30Z', '10 min') AS moment,"
+                " unnest(ARRAY['a', 'b']) AS name"
+            )
+            for _ in range(2):
+                database.migrate()
+                hours = await connection.fetch("SELECT host_id, hour FROM rollup_pending ORDER BY 1, 2")
+                assert [(host, hour.hour) for host, hour in hours] == [
+                    (host, hour) for host in ("host-a", "host-b") for hour in (22, 23, 0, 1)
+                ]
+                assert await connection.fetchval("SELECT count(*) FROM metrics") == 2 * 19
 
 
 async def test_migrating_again_with_data_present_changes_nothing(database: Database) -> None:

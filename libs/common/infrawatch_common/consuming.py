@@ -23,6 +23,7 @@ BatchT = TypeVar("BatchT")
 ResultT = TypeVar("ResultT")
 
 _WATCH_INTERVAL = 2.0
+_FLUSH_INTERVAL = 1.0
 _RPC_TIMEOUT = 10.0
 _LONGEST_BACK_OFF = 5.0
 
@@ -57,6 +58,9 @@ class BatchConsumer(Generic[BatchT]):
     repeated for as long as the database is away, while Kafka's heartbeat goes on in the background. At most one
     batch is being written and one prepared, so memory is bounded whatever the backlog. Any other error ends the
     service (through ``failure``) with the batch uncommitted.
+
+    With ``flush``, what batches leave behind outside their transactions is written by it, at most once a second, and
+    offsets are committed after it; so a crash repeats up to a second of batches.
     """
 
     def __init__(
@@ -65,7 +69,12 @@ class BatchConsumer(Generic[BatchT]):
         write: Callable[[BatchT], Awaitable[None]],
         metrics: ConsumerMetrics,
         stall_timeout: float,
+        flush: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._flush = flush
+        self._flushed_at = 0.0
+        self._written: dict[TopicPartition, int] = {}  # offsets that can be committed after the next flush
+        self._checkpointing = asyncio.Lock()
         self._prepare = prepare
         self._write = write
         self._metrics = metrics
@@ -101,6 +110,10 @@ class BatchConsumer(Generic[BatchT]):
         """Take nothing new and wait until what is in hand is written and committed."""
         self._closing = True
         await self._settle()
+        try:
+            await self._checkpoint()
+        except Exception as error:  # noqa: BLE001 - the service ends anyway
+            self._fail(error)
 
     async def failure(self) -> NoReturn:
         """Wait for the error that no repetition mends, and raise it."""
@@ -116,7 +129,9 @@ class BatchConsumer(Generic[BatchT]):
             started = time.monotonic()
             await self._until_database_answers(lambda: self._write(batch))
             self._observe(runs, time.monotonic() - started)
-            await self._commit({run.partition: run.next_offset for run in runs})
+            self._written.update({run.partition: run.next_offset for run in runs})
+            if self._flush is None or time.monotonic() - self._flushed_at >= _FLUSH_INTERVAL:
+                await self._checkpoint()
         except Exception as error:  # noqa: BLE001 - the service ends with it
             self._fail(error)
 
@@ -128,6 +143,17 @@ class BatchConsumer(Generic[BatchT]):
         self._metrics.batch_records.observe(records)
         oldest = min(run.appended_ms for run in runs) / 1000
         self._metrics.delay_seconds.observe(max(0.0, time.time() - oldest))
+
+    async def _checkpoint(self) -> None:
+        async with self._checkpointing:
+            offsets = dict(self._written)
+            if not offsets:
+                return
+            if self._flush is not None:
+                await self._until_database_answers(self._flush)
+            await self._commit(offsets)
+            self._written = {p: offset for p, offset in self._written.items() if offsets.get(p) != offset}
+            self._flushed_at = time.monotonic()
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         consumer = self._consumer()
@@ -184,6 +210,7 @@ class BatchConsumer(Generic[BatchT]):
         detector = StallDetector(self._stall_timeout, time.monotonic())
         while True:
             await asyncio.sleep(_WATCH_INTERVAL)
+            await self._checkpoint()
             lag = await self._measure_lag()
             seen = Observation(lag, self._done, self._database_problem is not None, lag is not None or await ping())
             stuck = detector.stalled_for(seen, time.monotonic())

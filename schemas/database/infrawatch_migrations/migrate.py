@@ -9,12 +9,12 @@ from sqlalchemy import URL
 from infrawatch_migrations.settings import Settings
 
 
-def migrate(settings: Settings) -> None:
-    """Run what is pending. Raises ``psycopg.Error`` or ``sqlalchemy.exc.SQLAlchemyError``."""
+def migrate(settings: Settings, revision: str = "head") -> None:
+    """Run what is pending up to a revision. Raises ``psycopg.Error`` or ``sqlalchemy.exc.SQLAlchemyError``."""
     config = Config()
     config.set_main_option("script_location", "infrawatch_migrations:")
     config.attributes["url"] = _url(settings)
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
     _set_passwords(settings)
 
 

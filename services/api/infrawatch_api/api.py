@@ -10,6 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from infrawatch_api.domain.audit import Action
+from infrawatch_api.domain.host_status import Rules
 from infrawatch_api.domain.passwords import PasswordRules
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.domain.throttle import Throttle
@@ -58,6 +59,15 @@ class Api:
     def login_throttle(self) -> Throttle:
         """How many failed logins are too many."""
         return Throttle(self.settings.login_failures, timedelta(seconds=self.settings.throttle_window))
+
+    @property
+    def status_rules(self) -> Rules:
+        """What is tolerated of a host."""
+        return Rules(
+            timedelta(seconds=self.settings.host_silent_after),
+            timedelta(seconds=self.settings.host_clock_tolerance),
+            timedelta(seconds=self.settings.host_gap_settles_after),
+        )
 
     @property
     def enrolment_throttle(self) -> Throttle:

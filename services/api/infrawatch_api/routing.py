@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 from litestar import Router
 
-from infrawatch_api.routes import auth, docs, enrolments, host_keys, hosts, records, samples, system, tokens, users
+from infrawatch_api.routes import (
+    auth,
+    docs,
+    enrolments,
+    host_keys,
+    hosts,
+    queries,
+    records,
+    samples,
+    system,
+    tokens,
+    users,
+)
 
 
 def api_v1() -> Router:
@@ -12,7 +24,7 @@ def api_v1() -> Router:
     return Router(
         "/api/v1",
         route_handlers=[
-            module.router for module in (auth, hosts, samples, users, tokens, enrolments, host_keys, records)
+            module.router for module in (auth, hosts, samples, queries, users, tokens, enrolments, host_keys, records)
         ],
     )
 

@@ -99,6 +99,16 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings):
     page_size: int = Field(100, ge=1, le=10_000, description="Items of a page when the request names no limit.")
     page_size_max: int = Field(1000, ge=1, le=10_000, description="Most items of a page; larger limits mean this one.")
     points_max: int = Field(10_000, ge=1, le=100_000, description="Most samples of a page, and most buckets.")
+    query_hosts_max: int = Field(1000, ge=1, le=100_000, description="Most hosts that one question may be about.")
+    host_silent_after: float = Field(
+        120.0, ge=1, le=86_400, description="Seconds without record after which a host counts as silent."
+    )
+    host_clock_tolerance: float = Field(
+        30.0, ge=1, le=3600, description="Seconds by which a host's clock may be wrong, and its records late."
+    )
+    host_gap_settles_after: float = Field(
+        3600.0, ge=0, le=2_592_000, description="Seconds after which missing records of a host count as lost."
+    )
     range_max_days: int = Field(400, ge=1, le=3660, description="Most days between from and to.")
 
     @model_validator(mode="after")

@@ -14,9 +14,13 @@ from infrawatch_common.kafka import create_broker, subscribe
 from infrawatch_common.service import Service
 from infrawatch_ingest.domain.judgement import Rules
 from infrawatch_ingest.handlers import MetricsHandler
-from infrawatch_ingest.metrics import IngestMetrics
+from infrawatch_ingest.jobs import Runner
+from infrawatch_ingest.maintenance import Maintenance
+from infrawatch_ingest.metrics import IngestMetrics, JobMetrics
 from infrawatch_ingest.settings import Settings
 from infrawatch_ingest.store import Store
+from infrawatch_ingest.store_jobs import JobStore
+from infrawatch_ingest.store_streams import Streams
 
 
 def create_app(settings: Settings) -> Service:
@@ -26,9 +30,12 @@ def create_app(settings: Settings) -> Service:
     metrics = IngestMetrics(registry)
     pool = create_pool(settings, application="infrawatch-ingest")
     keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
-    store = Store(pool, metrics, timedelta(seconds=settings.last_seen_interval))
+    streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max)
+    store = Store(pool, metrics, timedelta(seconds=settings.last_seen_interval), streams)
+    job_metrics = JobMetrics(registry)
+    jobs = Runner(job_metrics).background(Maintenance(JobStore(pool), settings, job_metrics).jobs())
     handler = MetricsHandler(keys, store, _rules(settings), metrics)
-    consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout)
+    consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, streams.flush)
     broker = create_broker(settings)
     consumer.attach(
         subscribe(
@@ -49,7 +56,7 @@ def create_app(settings: Settings) -> Service:
         consumer=consumer,
         pool=pool,
         registry=registry,
-        background={"host keys": keys.follow_revocations},
+        background={"host keys": keys.follow_revocations, **jobs},
     )
 
 

@@ -14,9 +14,12 @@ from infrawatch_common.events import Reason, Rejection, Sample
 from infrawatch_common.hosts import NewHost, register_hosts
 from infrawatch_common.kafka import Record
 from infrawatch_ingest import copying
-from infrawatch_ingest.domain.batch import Batch, latest_by_host
+from infrawatch_ingest.domain.batch import Batch
+from infrawatch_ingest.domain.hours import Extent, extent_of
 from infrawatch_ingest.domain.judgement import appended
 from infrawatch_ingest.metrics import IngestMetrics
+from infrawatch_ingest.store_marks import HourMarks, Marked
+from infrawatch_ingest.store_streams import Streams
 
 SERVICE = "ingest"
 
@@ -62,7 +65,14 @@ class Written:
 class Store:
     """Writes batches as role ``infrawatch_ingest``. Errors of the moment are the caller's to repeat."""
 
-    def __init__(self, pool: Pool, metrics: IngestMetrics, last_seen_interval: timedelta) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        metrics: IngestMetrics,
+        last_seen_interval: timedelta,
+        streams: Streams,
+        marks: HourMarks | None = None,
+    ) -> None:
         self._pool = pool
         self._metrics = metrics
         self._last_seen_interval = last_seen_interval
@@ -70,6 +80,8 @@ class Store:
         self._hosts: dict[str, datetime | None] = {}
         # Whether the latest merge met rows stored before: then the next batch likely does, and its COPY would fail.
         self._repeats = False
+        self._streams = streams
+        self._marks = marks or HourMarks()
 
     async def write(self, batch: Batch[Record]) -> Written:
         """Store every row and keep every dead letter; a row that the database refuses becomes one too."""
@@ -88,11 +100,14 @@ class Store:
             return await self._insert_registered(connection, samples)
 
     async def _insert_registered(self, connection: Any, samples: Sequence[Judged]) -> Written:
-        await self._register(connection, {sample.host_id for sample, _ in samples})
         rows = [sample for sample, _ in samples]
+        extent = extent_of(samples)
+        self._streams.add(extent.streams)
+        await self._register(connection, extent.latest)
+        await self._marks.make_chunks(connection, extent.hours)
         try:
-            written = None if self._repeats else await self._copy(connection, rows)
-            return written or await self._merge(connection, rows)
+            written = None if self._repeats else await self._copy(connection, rows, extent)
+            return written or await self._merge(connection, rows, extent)
         except _ROW_REFUSED as error:
             return await self._split(connection, samples, error)
 
@@ -102,49 +117,49 @@ class Store:
             await register_hosts(connection, [NewHost(host_id) for host_id in new])
             self._hosts.update(dict.fromkeys(new))
 
-    async def _copy(self, connection: Any, samples: Sequence[Sample]) -> Written | None:
+    async def _copy(self, connection: Any, samples: Sequence[Sample], extent: Extent) -> Written | None:
         """The fast way; None when a row is there already."""
-        latest = latest_by_host(samples)
         try:
             async with connection.transaction():
-                await self._begin_insert(connection, latest)
+                await self._begin_insert(connection, extent)
                 await _copy(connection, "metrics", samples)
-                await self._end_insert(connection, latest)
+                marked = await self._end_insert(connection, extent)
         except pg.UniqueViolationError:
             return None
-        self._remember(latest)
+        self._remember(extent, marked)
         return Written(stored=len(samples))
 
-    async def _merge(self, connection: Any, samples: Sequence[Sample]) -> Written:
+    async def _merge(self, connection: Any, samples: Sequence[Sample], extent: Extent) -> Written:
         """The way for batches that hold rows stored before, as after a crash; they change nothing."""
-        latest = latest_by_host(samples)
         async with connection.transaction():
             await connection.execute(_CREATE_STAGE)
             await _copy(connection, "metrics_stage", samples)
-            await self._begin_insert(connection, latest)
+            await self._begin_insert(connection, extent)
             status = await connection.execute(_MERGE)
-            await self._end_insert(connection, latest)
-        self._remember(latest)
+            marked = await self._end_insert(connection, extent)
+        self._remember(extent, marked)
         stored = int(status.rpartition(" ")[2])
         self._metrics.merged_batches.inc()
         self._repeats = stored < len(samples)
         return Written(stored=stored, duplicates=len(samples) - stored)
 
-    async def _begin_insert(self, connection: Any, hosts: dict[str, datetime]) -> None:
-        if not await connection.fetchval(_BEGIN_INSERT, list(hosts)):
+    async def _begin_insert(self, connection: Any, extent: Extent) -> None:
+        if not await connection.fetchval(_BEGIN_INSERT, list(extent.latest)):
             raise HostsMissingError
 
-    async def _end_insert(self, connection: Any, latest: dict[str, datetime]) -> None:
-        newer = {host_id: seen for host_id, seen in latest.items() if self._advances(host_id, seen)}
+    async def _end_insert(self, connection: Any, extent: Extent) -> Marked | None:
+        newer = {host_id: seen for host_id, seen in extent.latest.items() if self._advances(host_id, seen)}
         if newer:
             await connection.execute(_ADVANCE_LAST_SEEN, list(newer), list(newer.values()), self._last_seen_interval)
+        return await self._marks.mark(connection, extent.hours)
 
     def _advances(self, host_id: str, seen: datetime) -> bool:
         written = self._hosts.get(host_id)
         return written is None or written + self._last_seen_interval <= seen
 
-    def _remember(self, latest: dict[str, datetime]) -> None:
-        self._hosts.update({host_id: seen for host_id, seen in latest.items() if self._advances(host_id, seen)})
+    def _remember(self, extent: Extent, marked: Marked | None) -> None:
+        self._hosts.update({host_id: seen for host_id, seen in extent.latest.items() if self._advances(host_id, seen)})
+        self._marks.remember(marked)
 
     async def _split(self, connection: Any, samples: Sequence[Judged], error: Exception) -> Written:
         """Halve until the refused row is alone; the others are stored."""

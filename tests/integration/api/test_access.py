@@ -26,6 +26,7 @@ ACCESS: dict[tuple[str, str], set[str]] = {
     ("DELETE", "/api/v1/hosts/{host_id}"): OPERATORS,
     ("GET", "/api/v1/hosts/{host_id}/metrics"): VIEWERS,
     ("GET", "/api/v1/metrics/latest"): VIEWERS,
+    ("GET", "/api/v1/metrics/query"): VIEWERS,
     ("GET", "/api/v1/users"): ADMINS,
     ("POST", "/api/v1/users"): ADMINS,
     ("GET", "/api/v1/users/{user_id}"): ADMINS,

@@ -1,30 +1,9 @@
 """Hosts and their samples."""
 
-import json
-import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-START = datetime(2026, 11, 22, 10, tzinfo=UTC)
-
-
-async def add_host(world: Any, host_id: str, **columns: Any) -> None:
-    await world.admin.execute(
-        "INSERT INTO hosts (id, name, tags, last_seen, retired) VALUES ($1, $2, $3, $4, $5)",
-        host_id,
-        columns.get("name", host_id),
-        json.dumps(columns.get("tags", {})),
-        columns.get("last_seen"),
-        columns.get("retired"),
-    )
-
-
-async def add_samples(world: Any, host_id: str, *offsets: float, start: datetime = START) -> None:
-    rows = [
-        (uuid.uuid4(), host_id, start + timedelta(seconds=at), float(number), 50.0, 60.0, 1000 + number)
-        for number, at in enumerate(offsets)
-    ]
-    await world.admin.copy_records_to_table("metrics", records=rows)
+from fleet import START, add_host, add_hour, add_samples, add_stream
 
 
 async def all_items(world: Any, path: str, token: str, **query: Any) -> list[Any]:
@@ -91,6 +70,9 @@ async def test_a_host_is_shown_changed_and_retired(world: Any) -> None:
 async def test_a_purged_host_is_gone_with_all_that_it_reported_but_for_its_keys(world: Any) -> None:
     await add_host(world, "web-1")
     await add_host(world, "web-2")
+    for host in ("web-1", "web-2"):
+        await add_hour(world, host, START)
+        await add_stream(world, host)
     await add_samples(world, "web-1", 0, 86_400)
     await add_samples(world, "web-2", 0)
     await world.admin.execute("INSERT INTO host_keys (id, host_id) VALUES ('k1', 'web-1')")
@@ -107,7 +89,8 @@ async def test_a_purged_host_is_gone_with_all_that_it_reported_but_for_its_keys(
     assert (await world.get("/api/v1/hosts/web-1", admin)).status_code == 404
     assert (await world.call("DELETE", "/api/v1/hosts/web-1?purge=true", admin)).status_code == 404
     assert await world.admin.fetchval("SELECT revoked_at IS NOT NULL FROM host_keys")
-    assert await world.admin.fetch("SELECT DISTINCT host_id FROM metrics") == [("web-2",)]
+    for table in ("metrics", "metrics_hourly", "host_streams"):
+        assert await world.admin.fetch(f"SELECT DISTINCT host_id FROM {table}") == [("web-2",)]
     assert [row["target"] for row in await world.audit("host.purged")] == ["web-1"]
 
 
@@ -266,7 +249,8 @@ async def test_bad_changes_of_a_host_are_refused_by_field(world: Any) -> None:
 
 async def test_the_latest_sample_of_every_host_in_service(world: Any) -> None:
     for name in ("a", "b", "c"):
-        await add_host(world, name, name=name.upper(), retired=START if name == "c" else None)
+        last_seen = START + timedelta(seconds=86_395) if name == "a" else None
+        await add_host(world, name, name=name.upper(), last_seen=last_seen, retired=START if name == "c" else None)
     await add_samples(world, "a", 0, 86_400, 10)
     await add_samples(world, "c", 0)
 

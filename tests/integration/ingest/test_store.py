@@ -16,6 +16,7 @@ from infrawatch_ingest.domain.judgement import Rules
 from infrawatch_ingest.metrics import IngestMetrics
 from infrawatch_ingest.settings import Settings
 from infrawatch_ingest.store import Store
+from infrawatch_ingest.store_streams import Streams
 from records import MASTER_SECRET, NOW, FakeMessage, host_key, sample, signed
 from stack import Database
 
@@ -28,7 +29,7 @@ class StoreUnderTest:
     def __init__(self, database: Database, pool: asyncpg.Pool) -> None:
         self.database = database
         self.metrics = IngestMetrics(CollectorRegistry())
-        self.store = Store(pool, self.metrics, timedelta(seconds=30))
+        self.store = Store(pool, self.metrics, timedelta(seconds=30), Streams(pool, 100, 50))
 
     async def fetch(self, query: str) -> list[Any]:
         async with self.database.admin() as connection:

@@ -1,13 +1,10 @@
-from datetime import timedelta
-from uuid import uuid4
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrawatch_common.events import Reason, Sample, Stamp
-from infrawatch_ingest.domain.batch import latest_by_host, sort_out
+from infrawatch_common.events import Reason
+from infrawatch_ingest.domain.batch import sort_out
 from infrawatch_ingest.domain.judgement import Rules
-from records import NOW, FakeMessage, host_key, sample, signed
+from records import FakeMessage, host_key, sample, signed
 
 RULES = Rules(accept_unsigned=False, clock_tolerance=300, retention=30 * 86_400)
 KEY = host_key("host-a")
@@ -27,12 +24,3 @@ def test_every_message_ends_as_a_row_or_as_a_dead_letter_and_a_bad_one_stops_no_
 def test_the_reason_of_a_dead_letter_is_that_of_its_own_message() -> None:
     batch = sort_out([FakeMessage(b"{"), FakeMessage(None)], {}, RULES)
     assert [rejection.reason for rejection, _ in batch.refused] == [Reason.UNSIGNED, Reason.EMPTY]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 1000))))
-def test_the_latest_time_of_each_host_is_found_in_any_order(pairs: list[tuple[str, int]]) -> None:
-    rows = [
-        Sample(uuid4(), host, NOW + timedelta(seconds=second), 0, 0, 0, 0, Stamp(uuid4(), 0)) for host, second in pairs
-    ]
-    expected = {host: NOW + timedelta(seconds=max(s for h, s in pairs if h == host)) for host, _ in pairs}
-    assert latest_by_host(rows) == expected

@@ -20,6 +20,63 @@ class Host(msgspec.Struct, frozen=True):
     retired: datetime | None
 
 
+class HostProblem(msgspec.Struct, frozen=True):
+    """Something that is wrong with what a host reports: clone, clock_ahead, clock_behind, late, records_missing or
+    records_refused, with what it means in words.
+    """
+
+    kind: str
+    detail: str
+    since: datetime | None
+
+
+class HostGap(msgspec.Struct, frozen=True):
+    """A stretch without records, by the host's clock. ``missing`` records of it have not come; null where the agent was
+    not running. The kind is back_filled, waiting (they may still come), lost, or agent_not_running.
+    """
+
+    start: datetime
+    end: datetime
+    kind: str
+    missing: int | None
+    instance: UUID | None
+
+
+class HostStatus(msgspec.Struct, frozen=True):
+    """Whether a host reports: new, up, silent, unknown (nothing of any host arrives) or retired; and why.
+
+    ``received`` and ``missing`` count the records of the agents' runs that are kept. ``clock_skew`` is in seconds,
+    positive when the host's clock is ahead of the broker's, and null while it is not known.
+    """
+
+    state: str
+    since: datetime | None
+    reason: str
+    problems: list[HostProblem]
+    received: int
+    missing: int
+    clock_skew: float | None
+    gaps: list[HostGap]
+
+
+class AgentRun(msgspec.Struct, frozen=True):
+    """One run of an agent: the first and last time that it stamped, and when the broker got its latest record."""
+
+    instance: UUID
+    received: int
+    missing: int
+    first_at: datetime
+    last_at: datetime
+    last_appended_at: datetime
+
+
+class HostWithStatus(Host, frozen=True):
+    """A host, how it is, and the runs of its agents."""
+
+    status: HostStatus
+    agent_runs: list[AgentRun]
+
+
 class HostChange(Body):
     """What to change about a host; ``tags`` replace all that it has."""
 

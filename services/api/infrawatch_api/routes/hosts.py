@@ -2,21 +2,23 @@
 
 from typing import Annotated
 
+import msgspec
 from litestar import Request, Router, delete, get, patch
 from litestar.params import JSONBody, QueryParameter
 from litestar.status_codes import HTTP_204_NO_CONTENT
 
 from infrawatch_api.api import ActDependency, ApiDependency
 from infrawatch_api.contract.common import Page
-from infrawatch_api.contract.hosts import Host, HostChange
+from infrawatch_api.contract.hosts import AgentRun, Host, HostChange, HostStatus, HostWithStatus
 from infrawatch_api.domain.audit import Action
+from infrawatch_api.domain.host_status import Facts, assess
 from infrawatch_api.domain.inputs import parse_tags, plain_text
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.guards import authorize, requires
 from infrawatch_api.pagination import Cursor, Limit, paging
 from infrawatch_api.problems import not_found
 from infrawatch_api.routes.parameters import HostIdParameter, existing_host_id
-from infrawatch_api.store import hosts
+from infrawatch_api.store import hosts, streams
 
 
 @get(
@@ -52,13 +54,26 @@ async def list_hosts(
 
 
 @get("/{host_id:str}", guards=[requires(Role.VIEWER)], operation_id="getHost", summary="Get a host")
-async def get_host(api: ApiDependency, host_id: HostIdParameter) -> Host:
-    """Get a host."""
+async def get_host(api: ApiDependency, host_id: HostIdParameter) -> HostWithStatus:
+    """A host with its state, the reason for it, what is wrong with its records, and its latest gaps."""
+    now, rules = api.clock(), api.status_rules
     async with api.database.connection() as connection:
         host = await hosts.get(connection, existing_host_id(host_id))
-    if host is None:
-        raise not_found("host")
-    return host
+        if host is None:
+            raise not_found("host")
+        runs = await streams.of_host(connection, host_id)
+        facts = Facts(
+            last_seen=host.last_seen,
+            retired=host.retired,
+            streams=runs,
+            refused=await streams.refused(connection, host_id, now),
+            pipeline=await streams.pipeline(connection, now - rules.silent_after),
+        )
+    return HostWithStatus(
+        **msgspec.structs.asdict(host),
+        status=msgspec.convert(assess(facts, rules, now), HostStatus, from_attributes=True),
+        agent_runs=msgspec.convert(runs, list[AgentRun], from_attributes=True),
+    )
 
 
 @patch(

@@ -9,7 +9,7 @@ from litestar.params import QueryParameter
 from infrawatch_api.api import Api, ApiDependency
 from infrawatch_api.contract.common import Page
 from infrawatch_api.contract.hosts import Bucket, LatestSample, Sample
-from infrawatch_api.domain.buckets import Range, parse_bucket, parse_range, plan_buckets
+from infrawatch_api.domain.buckets import Range, parse_bucket, parse_range, plan_buckets, plan_sources, raw_range
 from infrawatch_api.domain.inputs import InvalidInputError
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.guards import requires
@@ -45,7 +45,9 @@ async def get_host_metrics(
 ) -> Page[Sample] | Page[Bucket]:
     """Without bucket: samples in the order of time, in pages. With bucket: count and spread of every bucket that the
     range touches, in one answer; a bucket without samples has count 0 and null values, so that gaps are visible.
-    Buckets are aligned to Monday, midnight UTC.
+    Buckets are aligned to Monday, midnight UTC. Those of whole hours are answered from hourly figures, which are kept
+    longer than samples: an hour whose samples are dropped is counted whole. For raw samples and narrower buckets, from
+    must not be before the samples that are kept.
     """
     covered = parse_range(start, end, api.clock(), timedelta(days=api.settings.range_max_days))
     host = existing_host_id(host_id)
@@ -60,16 +62,23 @@ async def get_host_metrics(
 async def _raw(api: Api, host_id: str, covered: Range, cursor: str | None, limit: int | None) -> Page[Sample]:
     wanted = paging(cursor, limit, samples.KEYS, default=api.settings.page_size, most=api.settings.points_max)
     async with api.database.connection() as connection:
-        found = await samples.raw(connection, host_id, covered, wanted.after, wanted.fetch)
+        kept = raw_range(covered, await samples.raw_from(connection))
+        found = await samples.raw(connection, host_id, kept, wanted.after, wanted.fetch)
         if not found and await hosts.get(connection, host_id) is None:
             raise not_found("host")
     return wanted.page(found, lambda sample: [sample.timestamp, sample.id])
 
 
 async def _bucketed(api: Api, host_id: str, covered: Range, bucket: str) -> Page[Bucket]:
-    plan = plan_buckets(covered, parse_bucket(bucket), api.settings.points_max)
+    width = parse_bucket(bucket)
+    plan = plan_buckets(covered, width, api.settings.points_max)
     async with api.database.connection() as connection:
-        series = await samples.bucketed(connection, host_id, covered, plan)
+        kept_from = await samples.raw_from(connection)
+        sources = plan_sources(covered, width, kept_from)
+        if sources is None:
+            series = await samples.bucketed(connection, host_id, raw_range(covered, kept_from), plan)
+        else:
+            series = await samples.bucketed_by_hour(connection, host_id, sources, plan, kept_from)
         if not any(item.count for item in series) and await hosts.get(connection, host_id) is None:
             raise not_found("host")
     return Page(series, None)

@@ -35,6 +35,8 @@ _PURGE = (
     "DELETE FROM alerts WHERE host_id = $1",
     "DELETE FROM snapshots WHERE host_id = $1",
     "DELETE FROM metrics WHERE host_id = $1",
+    "DELETE FROM metrics_hourly WHERE host_id = $1",
+    "DELETE FROM host_streams WHERE host_id = $1",
     "DELETE FROM hosts WHERE id = $1",
 )
 _ONE_CLAIM_A_HOST = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"

@@ -1,8 +1,7 @@
 """A batch of messages, sorted into samples and dead letters."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Generic, TypeVar
 
 from infrawatch_common.events import HostKey, Rejection, Sample
@@ -34,13 +33,3 @@ def sort_out(messages: Sequence[MessageT], keys: Mapping[str, HostKey], rules: R
         else:
             batch.samples.append((verdict, message))
     return batch
-
-
-def latest_by_host(samples: Iterable[Sample]) -> dict[str, datetime]:
-    """The newest timestamp of each host."""
-    latest: dict[str, datetime] = {}
-    for sample in samples:
-        seen = latest.get(sample.host_id)
-        if seen is None or sample.timestamp > seen:
-            latest[sample.host_id] = sample.timestamp
-    return latest

@@ -1,0 +1,170 @@
+"""The database's side of the jobs. Each part is one short transaction, and one replica at a time runs it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from infrawatch_common.database import Connection, Pool
+from infrawatch_ingest.domain.hours import DAY, begin_of_day, days_of, hour_of
+
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('infrawatch ingest: ' || $1, 0))"
+
+# A writer relies on marks that it made before its transaction began. So marks count as settled only when they are
+# older than every transaction that is still open.
+_SETTLED = """
+SELECT least(now(), min(xact_start)) - $1::interval FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+"""
+_DROPPED = "SELECT reached FROM maintenance WHERE task = 'metrics dropped'"
+_DUE = """
+SELECT hour, host_id FROM rollup_pending
+WHERE hour <= $1::timestamptz - INTERVAL '1 hour' AND marked_at <= $1
+ORDER BY hour, host_id LIMIT $2
+"""
+# In the order of writers: hosts, then their marks. The marks of a host that is just being purged wait; those of one
+# that is gone have no samples and are cleared.
+_LOCK_HOSTS = "SELECT id FROM hosts WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE SKIP LOCKED"
+_BEING_PURGED = "SELECT id FROM hosts WHERE id = ANY ($1) AND id <> ALL ($2)"
+_TAKE = """
+SELECT hour, host_id FROM rollup_pending JOIN unnest($1::timestamptz[], $2::text[]) AS due (hour, host_id)
+    USING (hour, host_id)
+WHERE marked_at <= $3 AND host_id <> ALL ($4::text[])
+ORDER BY hour, host_id FOR UPDATE OF rollup_pending SKIP LOCKED
+"""
+# From the raw samples alone, so that repeating it gives the same. $3 and $4 let the planner leave out other chunks.
+_ROLL_UP = """
+INSERT INTO metrics_hourly
+SELECT due.host_id, due.hour, hourly.*
+FROM unnest($1::timestamptz[], $2::text[]) AS due (hour, host_id)
+CROSS JOIN LATERAL (
+    SELECT count(*), min(cpu), avg(cpu), max(cpu), min(memory), avg(memory), max(memory),
+           min(disk), avg(disk), max(disk), last(uptime, timestamp)
+    FROM metrics
+    WHERE metrics.host_id = due.host_id AND timestamp >= due.hour AND timestamp < due.hour + INTERVAL '1 hour'
+      AND timestamp >= $3 AND timestamp < $4
+    HAVING count(*) > 0) AS hourly
+ORDER BY due.host_id, due.hour
+ON CONFLICT (host_id, hour) DO UPDATE SET
+    count = excluded.count, uptime = excluded.uptime,
+    cpu_min = excluded.cpu_min, cpu_avg = excluded.cpu_avg, cpu_max = excluded.cpu_max,
+    memory_min = excluded.memory_min, memory_avg = excluded.memory_avg, memory_max = excluded.memory_max,
+    disk_min = excluded.disk_min, disk_avg = excluded.disk_avg, disk_max = excluded.disk_max
+"""
+_UNMARK = """
+DELETE FROM rollup_pending USING unnest($1::timestamptz[], $2::text[]) AS done (hour, host_id)
+WHERE rollup_pending.hour = done.hour AND rollup_pending.host_id = done.host_id
+"""
+_COUNT_DUE = "SELECT count(*) FROM rollup_pending WHERE hour <= $1::timestamptz - INTERVAL '1 hour'"
+_COUNT_CHUNKS = """
+SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_schema = 'public' AND hypertable_name = 'metrics'
+"""
+
+
+# Writers take streams in the same order; one that is being written is not old.
+_DELETE_STREAMS = """
+DELETE FROM host_streams USING (
+    SELECT host_id, instance FROM host_streams
+    WHERE (host_id, instance) IN (
+        SELECT host_id, instance FROM (
+            SELECT host_id, instance, last_appended_at,
+                   row_number() OVER (PARTITION BY host_id ORDER BY last_appended_at DESC) AS place
+            FROM host_streams) AS placed
+        WHERE place > $2 OR last_appended_at < now() - $1::interval LIMIT $3)
+    ORDER BY host_id, instance FOR UPDATE SKIP LOCKED) AS old
+WHERE host_streams.host_id = old.host_id AND host_streams.instance = old.instance
+"""
+
+HostHour = tuple[datetime, str]
+
+
+class TakenError(Exception):
+    """Another replica runs this job at the moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """What one part of the rollup did: hours done, and hours that wait although they are over."""
+
+    done: int
+    waiting: int
+
+
+class JobStore:
+    """Runs parts of jobs as role ``infrawatch_ingest``. Errors of the moment are the caller's to repeat.
+
+    Every method raises ``TakenError`` while another replica runs the same job.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def roll_up(self, delay: timedelta, most: int) -> RolledUp:
+        """Compute up to ``most`` host-hours whose marks have not changed for ``delay``, all of one day."""
+        async with self._alone("rollup") as connection:
+            settled: datetime = await connection.fetchval(_SETTLED, delay)
+            due = [tuple(row) for row in await connection.fetch(_DUE, settled, most)]
+            if due:
+                taken = await self._take(connection, _of_one_day(due), settled)
+                await self._compute(connection, taken)
+            else:
+                taken = []
+            return RolledUp(len(taken), await connection.fetchval(_COUNT_DUE, settled))
+
+    async def _take(self, connection: Connection, due: Sequence[HostHour], settled: datetime) -> list[HostHour]:
+        hours, hosts = [hour for hour, _ in due], [host for _, host in due]
+        locked = [row[0] for row in await connection.fetch(_LOCK_HOSTS, hosts)]
+        purged = [row[0] for row in await connection.fetch(_BEING_PURGED, hosts, locked)]
+        return [tuple(row) for row in await connection.fetch(_TAKE, hours, hosts, settled, purged)]
+
+    async def _compute(self, connection: Connection, taken: Sequence[HostHour]) -> None:
+        dropped = await connection.fetchval(_DROPPED)
+        kept = [(hour, host) for hour, host in taken if dropped is None or hour >= dropped]
+        if kept:
+            day = _first_day(kept)
+            await connection.execute(_ROLL_UP, [hour for hour, _ in kept], [host for _, host in kept], day, day + DAY)
+        await connection.execute(_UNMARK, [hour for hour, _ in taken], [host for _, host in taken])
+
+    async def create_chunks(self, days: Sequence[datetime]) -> int:
+        """Make the chunks of these days; how many chunks ``metrics`` has now."""
+        async with self._alone("chunks") as connection:
+            await connection.execute("SELECT create_metrics_chunks($1)", days)
+            return int(await connection.fetchval(_COUNT_CHUNKS))
+
+    async def drop_metrics(self, older_than: timedelta) -> datetime | None:
+        """Drop the oldest chunk, if all in it is old enough and rolled up; the end of what it held."""
+        async with self._alone("retention") as connection:
+            dropped: datetime | None = await connection.fetchval("SELECT drop_metrics_chunk($1)", older_than)
+            return dropped
+
+    async def drop_hourly(self, older_than: timedelta) -> int:
+        """Drop the chunks of ``metrics_hourly`` in which all is old enough; how many."""
+        async with self._alone("retention") as connection:
+            return int(await connection.fetchval("SELECT drop_hourly_chunks($1)", older_than))
+
+    async def delete_dead_letters(self, older_than: timedelta, most: int) -> int:
+        """Delete up to ``most`` dead letters that are old enough; how many."""
+        async with self._alone("retention") as connection:
+            return int(await connection.fetchval("SELECT delete_dead_letters($1, $2)", older_than, most))
+
+    async def delete_streams(self, older_than: timedelta, per_host: int, most: int) -> int:
+        """Delete up to ``most`` streams that ended long ago, or of which a host has too many; how many."""
+        async with self._alone("streams") as connection:
+            status = await connection.execute(_DELETE_STREAMS, older_than, per_host, most)
+            return int(status.rpartition(" ")[2])
+
+    @asynccontextmanager
+    async def _alone(self, job: str) -> AsyncIterator[Connection]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval(_TRY_LOCK, job):
+                raise TakenError(job)
+            yield connection
+
+
+def _of_one_day(due: Sequence[HostHour]) -> list[HostHour]:
+    end = _first_day(due) + DAY
+    return [key for key in due if key[0] < end]
+
+
+def _first_day(hours: Sequence[HostHour]) -> datetime:
+    return begin_of_day(min(days_of(hour_of(hour) for hour, _ in hours)))
