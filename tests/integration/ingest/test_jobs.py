@@ -267,6 +267,34 @@ async def test_writers_of_new_hosts_and_new_days_do_not_deadlock(
     assert await world.admin.fetchval("SELECT count(*) FROM metrics") == 4 * 10 * len(HOSTS)
 
 
+async def test_a_batch_never_makes_a_chunk_in_its_own_transaction_and_waits_for_none_that_is_there(
+    world: World, database: Database
+) -> None:
+    await world.write(sample("host-1", 1, TODAY))
+    async with database.admin() as other, other.transaction():
+        await other.execute("UPDATE hosts SET name = 'x' WHERE id = 'host-9'")  # the lock that a chunk must wait for
+        async with asyncio.timeout(20):
+            await world.write(sample("host-1", 2, TODAY + timedelta(seconds=1)))
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await world.write(sample("host-1", 3, YESTERDAY))
+    await world.write(sample("host-1", 3, YESTERDAY))
+    assert await world.chunks() == 2
+
+
 async def test_a_batch_makes_the_chunks_of_its_own_days_and_no_others(world: World) -> None:
     await world.write(sample("host-1", 1, TODAY - DAY * 20), sample("host-2", 1, TODAY))
     assert await world.chunks() == 2
+
+
+async def test_wrong_clocks_make_no_chunks_and_do_not_move_last_seen(world: World) -> None:
+    now = datetime.now(UTC)
+    stamps = [now, now - DAY, now + DAY, now.replace(year=2100), now.replace(year=1970), now - HOUR]
+    rules = Rules(accept_unsigned=False, clock_tolerance=300.0, retention=30 * 86_400.0)
+    messages = [signed(sample("host-1", n, at), offset=n, appended_at=now) for n, at in enumerate(stamps)]
+    batch: Batch[Any] = sort_out(messages, KEYS, rules)
+    await world.store.write(batch)
+    assert await world.chunks() == 2, "one for today and one for yesterday"
+    assert await world.admin.fetchval("SELECT last_seen FROM hosts") == now
+    reasons = await world.admin.fetch('SELECT reason FROM dead_letters ORDER BY "offset"')
+    assert [row[0] for row in reasons] == ["in_future", "in_future", "too_old"]
+    assert len(await world.pending()) == len({now.replace(minute=0, second=0, microsecond=0), now - DAY, now - HOUR})
