@@ -1,10 +1,10 @@
-"""Calls of the API: JSON in, JSON out."""
+"""Calls of the API: JSON in, JSON out.
+
+The agent calls it a few times a year, so urllib and email, two megabytes, are imported by the first call alone.
+"""
 
 import json
-import urllib.error
-import urllib.request
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from infrawatch_agent.settings import variable
@@ -39,6 +39,9 @@ def get(api_url: str, path: str) -> Answer:
 
 
 def _call(api_url: str, path: str, data: bytes | None) -> Answer:
+    import urllib.error  # noqa: PLC0415
+    import urllib.request  # noqa: PLC0415
+
     if not api_url.startswith(("http://", "https://")):
         msg = f"{variable('api_url')} is wrong: it must begin with http:// or https://"
         raise ApiError(msg)
@@ -48,22 +51,25 @@ def _call(api_url: str, path: str, data: bytes | None) -> Answer:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
             return Answer(response.read(_LONGEST_ANSWER), _date(response.headers.get("Date")))
     except urllib.error.HTTPError as error:
-        raise ApiError(_detail(error), error.code) from error
+        raise ApiError(_detail(error.read(_LONGEST_ANSWER)) or error.reason, error.code) from error
     except (OSError, ValueError) as error:
         msg = f"the API at {url} did not answer: {error}"
         raise ApiError(msg) from error
 
 
 def _date(text: str | None) -> datetime | None:
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415
+
     try:
         return parsedate_to_datetime(text or "")
     except ValueError:
         return None
 
 
-def _detail(error: urllib.error.HTTPError) -> str:
+def _detail(body: bytes) -> str:
+    """What a problem document (RFC 9457) says; empty when it is none."""
     try:
-        problem = json.loads(error.read(_LONGEST_ANSWER))
-        return str(problem.get("detail") or problem.get("title"))
+        problem = json.loads(body)
+        return str(problem.get("detail") or problem.get("title") or "")
     except (ValueError, AttributeError):
-        return error.reason
+        return ""

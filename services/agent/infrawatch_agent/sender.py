@@ -143,14 +143,14 @@ class Sender:
                 results = await self._send(producer, entries)
             self._settle(entries, results)
         elif not self._new.is_set():
-            await self._wait_for_new(closed)
+            await self._wait_for_new(closed, now)
 
-    async def _wait_for_new(self, closed: set[str]) -> None:
+    async def _wait_for_new(self, closed: set[str], now: float) -> None:
         """Wait for a new record, or for the time when the next one of the backlog or of a closed topic may go."""
         waits = [max(self._pace.wait(), 0.01)] if self._outbox.backlog(1, closed) else []
-        waits += [until - time.monotonic() for until in self._closed_topics.values()]
+        waits += [until - now for until in self._closed_topics.values() if until > now]
         try:
-            async with asyncio.timeout(max(min(waits), 0.0) if waits else None):
+            async with asyncio.timeout(min(waits, default=None)):
                 await self._new.wait()
         except TimeoutError:
             pass
@@ -169,6 +169,8 @@ class Sender:
             async with asyncio.timeout(_METADATA_TIMEOUT):
                 await producer.partitions_for(topic)
         except (*_TOPIC_ERRORS, TimeoutError) as error:
+            if isinstance(error, TimeoutError) and not await _answers(producer):
+                raise
             self._close_topic(topic, error)
             return False
         if self._closed_topics.pop(topic, None) is not None and not self._closed_topics:
@@ -242,6 +244,15 @@ def producer_options(settings: Settings) -> dict[str, Any]:
             "sasl_plain_password": settings.kafka_password,
         }
     return options
+
+
+async def _answers(producer: Any) -> bool:
+    """Whether the broker answers at all, so that it is the topic that is missing."""
+    try:
+        async with asyncio.timeout(_METADATA_TIMEOUT):
+            return bool(await producer.client.force_metadata_update())
+    except TimeoutError:
+        return False
 
 
 def _failed(error: Exception) -> "asyncio.Future[Any]":

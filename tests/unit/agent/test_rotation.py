@@ -16,7 +16,7 @@ from infrawatch_agent import rotation
 from infrawatch_agent.domain.keys import key_proof, rotation_due
 from infrawatch_agent.identity import CurrentIdentity, Identity, load_identity, save_identity
 from infrawatch_agent.metrics import Metrics
-from infrawatch_agent.rotation import KeyKeeper, RotationError, rotate
+from infrawatch_agent.rotation import KeyKeeper, RotationError, confirm, rotate
 from infrawatch_agent.settings import Settings, parse
 from infrawatch_api.domain.host_keys import Proof, proof_mac
 
@@ -150,6 +150,7 @@ async def test_a_confirmation_that_failed_is_made_later_by_the_running_agent(api
     api.broken = set()
     await keeper.look()
     assert present(settings).confirmed
+    assert confirm(settings) == present(settings)
     assert str(keeper.problem) == "None"
     assert api.operations() == ["rotate", "confirm", "confirm", "confirm"]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -40,6 +41,8 @@ class Broker:
         self.judge: Judge = lambda _topic, _body: None
         self.forbidden: set[str] = set()
         self.too_large: set[bytes] = set()
+        self.unknown: set[str] = set()
+        self.silent = False
 
     def producer(self, **_: Any) -> "Producer":
         self.producers += 1
@@ -62,7 +65,16 @@ class Producer:
     async def partitions_for(self, topic: str) -> set[int]:
         if topic in self._broker.forbidden:
             raise TopicAuthorizationFailedError(topic)
+        if topic in self._broker.unknown or self._broker.silent:
+            await asyncio.Event().wait()  # aiokafka asks again and again
         return {0}
+
+    @property
+    def client(self) -> "Producer":
+        return self
+
+    async def force_metadata_update(self) -> bool:
+        return not self._broker.silent
 
     async def send(self, topic: str, body: bytes, **_: Any) -> "asyncio.Future[None]":
         if not self._batch:
@@ -93,6 +105,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
     monkeypatch.setattr(module, "_LONGEST_PAUSE", 0.001)
     monkeypatch.setattr(module, "_TOPIC_PAUSE", 0.02)
+    monkeypatch.setattr(module, "_METADATA_TIMEOUT", 0.02)
 
 
 @pytest.fixture
@@ -133,10 +146,11 @@ async def test_after_an_outage_new_records_overtake_the_backlog_which_comes_in_o
     outbox: Outbox, broker: Broker
 ) -> None:
     put(outbox, *range(100))
+    started = time.monotonic()
     async with sending(outbox, broker, backfill_rate=20) as sender:
-        await until(lambda: len(broker.taken) >= 10)
+        await until(lambda: len(broker.taken) >= 20)
         assert broker.numbers()[0] == 99
-        assert len(broker.taken) < 60
+        assert len(broker.taken) <= 3 + 20 * (time.monotonic() - started), "faster than the rate"
         put(outbox, 100)
         sender.wake()
         await asyncio.wait_for(sender.up_to_date(), 1)
@@ -221,3 +235,38 @@ async def test_while_no_broker_answers_the_problem_is_told_and_goes_away(outbox:
         broker.reachable = True
         await until(lambda: outbox.records == 0 and sender.problem is None)
     assert broker.stopped == broker.producers
+
+
+async def test_a_topic_that_is_missing_does_not_stop_the_other_one(outbox: Outbox, broker: Broker) -> None:
+    broker.unknown = {"snapshots"}
+    put(outbox, 0, topic="snapshots")
+    put(outbox, 1, 2)
+    async with sending(outbox, broker, backfill_rate=10_000) as sender:
+        await until(lambda: broker.numbers() == [2, 1])
+        assert "topic snapshots takes nothing: there is no such" in str(sender.topic_problem)
+    assert broker.producers == 1
+
+
+async def test_a_broker_that_falls_silent_is_not_taken_for_a_missing_topic(outbox: Outbox, broker: Broker) -> None:
+    broker.silent = True
+    put(outbox, 0)
+    async with sending(outbox, broker) as sender:
+        await until(lambda: broker.producers > 2 and "no broker is connected" in str(sender.problem))
+        assert sender.topic_problem is None
+        broker.silent = False
+        await until(lambda: outbox.records == 0)
+
+
+async def test_a_closed_topic_whose_records_are_gone_costs_no_work(
+    outbox: Outbox, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker.forbidden = {"snapshots"}
+    put(outbox, 0, topic="snapshots")
+    looks = itertools.count()
+    live = outbox.live
+    monkeypatch.setattr(outbox, "live", lambda *arguments: (next(looks), live(*arguments))[1])
+    async with sending(outbox, broker) as sender:
+        await until(lambda: sender.topic_problem is not None)
+        outbox.refused(outbox.live(10))
+        await asyncio.sleep(0.3)
+    assert next(looks) < 20

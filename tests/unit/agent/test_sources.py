@@ -104,10 +104,17 @@ async def test_an_interpreter_that_fails_fails_the_snapshot_instead_of_emptying_
         await lister("/bin/false").everything()
 
 
+def lives(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 async def test_an_interpreter_that_hangs_is_ended(tmp_path: Path) -> None:
-    script = program(tmp_path / "python", "exec sleep 60")
+    script = program(tmp_path / "python", f"sleep 600 & echo $! > {tmp_path}/pid; wait")
     with pytest.raises(SourceError, match="took longer"):
-        await lister(str(script), timeout=0.2).everything()
+        await lister(str(script), timeout=0.5).everything()
+    async with asyncio.timeout(10):
+        while lives(int((tmp_path / "pid").read_text())):  # noqa: ASYNC110 - a grandchild tells nobody of its end
+            await asyncio.sleep(0.01)
 
 
 async def test_an_interpreter_that_prints_without_end_is_ended(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infrawatch_agent.spool import END, Entry, Spool
+from infrawatch_agent.spool import END, Entry, Spool, put_aside
 
 SMALLEST = 8_000_000
 
@@ -104,6 +104,13 @@ def test_a_damaged_file_is_put_aside_once_and_collection_goes_on(tmp_path: Path)
         assert made.records == 1
         made.close()
     assert [path.name for path in tmp_path.glob("*broken*")] == ["spool.sqlite.broken"]
+
+
+def test_what_belongs_to_a_damaged_file_is_not_taken_for_the_new_ones(tmp_path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"spool.sqlite{suffix}").write_bytes(b"old")
+    put_aside(tmp_path / "spool.sqlite")
+    assert [path.name for path in tmp_path.iterdir()] == ["spool.sqlite.broken"]
 
 
 @settings(max_examples=25)
