@@ -2,9 +2,11 @@
 
 import importlib
 import re
-import runpy
+import shlex
 import shutil
+import ssl
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from os import environ
@@ -20,6 +22,7 @@ from infrawatch_common.settings import variable
 from infrawatch_common.topics import TopicSettings
 from infrawatch_ingest.settings import Settings as IngestSettings
 from infrawatch_local import settings as local_settings
+from infrawatch_local.kafka import Kafka, KafkaPorts
 from infrawatch_local.tree import Runtime
 from infrawatch_migrations.settings import Settings as MigrationSettings
 
@@ -148,22 +151,90 @@ def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
+def make_secrets(directory: Path, **environment: str) -> Path:
+    """Run the script in a checkout that holds nothing else; where the secrets are. openssl is that of the tree."""
+    (directory / "infra").mkdir(exist_ok=True)
+    shutil.copytree(ROOT / "infra/docker", directory / "infra/docker", dirs_exist_ok=True)
+    shutil.copytree(ROOT / "infra/local", directory / "infra/local", dirs_exist_ok=True)
+    openssl = directory / "bin/openssl"
+    openssl.parent.mkdir(exist_ok=True)
+    inside = shlex.join(runtime().sandbox.command(Path("DIRECTORY"), ("openssl",))).replace("DIRECTORY", '"$PWD"')
+    openssl.write_text(f'#!/bin/sh\nexec {inside} "$@"\n')
+    openssl.chmod(0o755)
+    subprocess.run(
+        [sys.executable, directory / "infra/docker/make-secrets"],
+        env={"PATH": f"{openssl.parent}:{environ['PATH']}", **environment},
+        check=True,
+    )
+    return directory / ".local/compose-secrets"
+
+
 def test_every_secret_is_declared_made_and_given_to_who_reads_it(
     tmp_path: Path,
 ) -> None:
-    script = tmp_path / "infra/docker/make-secrets"
-    script.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "infra/docker/make-secrets", script)
-    runpy.run_path(str(script))
-    made = {file.name for file in (tmp_path / ".local/compose-secrets").iterdir()}
+    made = {file.name for file in make_secrets(tmp_path).iterdir()}
     assert made == COMPOSE["secrets"].keys()
     for name, service in SERVICES.items():
         read = {
             value.removeprefix("/run/secrets/")
             for value in service.get("environment", {}).values()
-            if value.startswith("/run/secrets/")
+            if str(value).startswith("/run/secrets/")
         }
         assert read == set(service.get("secrets", [])), name
+
+
+def test_kafkas_certificate_is_for_where_agents_find_it_and_of_an_authority_that_stays(tmp_path: Path) -> None:
+    directory = make_secrets(tmp_path)
+    authority, first = (directory / "kafka_ca").read_text(), (directory / "kafka_server_pem").read_text()
+    make_secrets(tmp_path)
+    assert (directory / "kafka_server_pem").read_text() == first
+    make_secrets(tmp_path, INFRAWATCH_KAFKA_HOST="kafka.example.org")
+    assert (directory / "kafka_ca").read_text() == authority
+    names = subprocess.run(
+        runtime().sandbox.command(
+            directory, ("openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", "kafka_server_pem")
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in ("DNS:kafka", "DNS:localhost", "IP Address:127.0.0.1", "DNS:kafka.example.org"):
+        assert name in names.stdout
+    ssl.create_default_context(cadata=authority)
+
+
+def kafka_properties() -> dict[str, str]:
+    """Kafka's settings as its image makes them from the environment: ___ is -, __ is _, and _ is a dot."""
+    given = SERVICES["kafka"]["environment"]
+    return {
+        name.removeprefix("KAFKA_").lower().replace("_", ".").replace("...", "-").replace("..", "_"): value
+        for name, value in given.items()
+    }
+
+
+def test_kafkas_listener_for_agents_is_that_of_the_local_stack() -> None:
+    kafka = Kafka(runtime(), Path("/data"), KafkaPorts(1, 2, 3))
+    (local,) = (text for name, text in kafka.program().files.items() if name.endswith("server.properties"))
+    known = dict(line.split("=", 1) for line in local.splitlines() if "=" in line and not line.startswith("#"))
+    ours = kafka_properties()
+    same = [name for name in known if name.startswith("listener.name.agents.")] + [
+        "authorizer.class.name",
+        "super.users",
+    ]
+    assert len(same) == 7
+    for name in same:
+        if name != "listener.name.agents.ssl.keystore.location":
+            assert ours[name] == known[name], name
+    assert ours["listener.security.protocol.map"] == "INTERNAL:PLAINTEXT,AGENTS:SASL_SSL,CONTROLLER:PLAINTEXT"
+    assert ours["listener.name.agents.ssl.keystore.location"] == "/run/secrets/kafka_server_pem"
+
+
+def test_only_the_protected_listener_of_kafka_is_published() -> None:
+    assert SERVICES["kafka"]["ports"] == ["${INFRAWATCH_KAFKA_BIND:-127.0.0.1}:9094:9094"]
+    advertised = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
+    told = OURS["api"]["environment"]["INFRAWATCH_AGENT_KAFKA_BOOTSTRAP_SERVERS"]
+    assert f"AGENTS://{told}" in advertised
+    assert "INFRAWATCH_KAFKA_BOOTSTRAP_SERVERS" not in OURS["agent"]["environment"]
 
 
 def test_no_service_of_ours_may_write_or_gain_privileges() -> None:

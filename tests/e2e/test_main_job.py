@@ -2,40 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from records import MASTER_SECRET
-from stack import CLEAN, Database, Service, Topics, eventually, ingest_environment
-
-ADMIN = "admin@example.org"
-
-
-def api_environment(database: Database) -> dict[str, str]:
-    return {**database.environment("api"), "INFRAWATCH_HOST_KEY_SECRET": MASTER_SECRET}
-
-
-def command(database: Database, *arguments: str) -> dict[str, Any]:
-    result = subprocess.run(
-        [sys.executable, "-m", "infrawatch_api", *arguments],
-        env={**CLEAN, **api_environment(database)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return dict(json.loads(result.stdout))
-
-
-def get(port: int, path: str, token: str) -> dict[str, Any]:
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/api/v1{path}", headers={"Authorization": f"Bearer {token}"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return dict(json.load(response))
+from operating import ADMIN, api_environment, command, get
+from stack import Database, Service, Topics, eventually, ingest_environment
 
 
 async def test_a_new_host_enrols_itself_and_its_telemetry_is_read_through_the_api(

@@ -37,6 +37,16 @@ def run_logged(
         raise StepFailedError(f"{what} failed with exit code {done.returncode}", log, remedy)
 
 
+def succeeds(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> bool:
+    """Whether a command ends with 0; its output is appended to a log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False
+        )
+    return done.returncode == 0
+
+
 def output_of(command: Sequence[str], log: Path, what: str, environment: Mapping[str, str]) -> str:
     """Run a command for its standard output; standard error is appended to a log. Raises ``StepFailedError``."""
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infrawatch_local import sandbox
-from infrawatch_local.commands import run_logged
+from infrawatch_local import certificates, sandbox
+from infrawatch_local.commands import run_logged, succeeds
+from infrawatch_local.errors import StepFailedError
 from infrawatch_local.ports import LOOPBACK
 from infrawatch_local.probes import kafka_answers
 from infrawatch_local.program import Component, Program
@@ -14,6 +15,9 @@ from infrawatch_local.tree import Runtime
 
 _CLUSTER_ID = "SW5mcmEtV2F0Y2gtbG9jYQ"  # any 16 bytes in base64; the cluster has one node and no neighbours
 _JARS = "/opt/kafka"
+_KEYSTORE = "/tmp/server.pem"  # noqa: S108 - inside
+_NAMES = ("DNS:localhost", f"IP:{LOOPBACK}")
+REAUTHENTICATE_AFTER = 600
 _JAVA = (
     *("java", "-XX:+UseSerialGC", "-XX:-UsePerfData", "-Dlog4j2.configurationFile=/data/log4j2.properties"),
     *("-cp", f"{_JARS}/*"),
@@ -45,6 +49,11 @@ broker.heartbeat.interval.ms=500
 # A consumer alone gets its partitions at once.
 group.initial.rebalance.delay.ms=0
 
+# Whoever comes by the loopback listener, which only this machine reaches, is ANONYMOUS and may do everything; all
+# others may do what an access rule allows.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+
 log.retention.hours=168
 log.segment.bytes=134217728
 log.cleaner.dedupe.buffer.size=33554432
@@ -61,6 +70,25 @@ rootLogger.appenderRef.console.ref = console
 logger.lifecycle.name = kafka.server.KafkaRaftServer
 logger.lifecycle.level = info
 """
+
+
+_AGENTS_LISTENER = """\
+listener.name.agents.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.agents.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.agents.ssl.keystore.type=PEM
+listener.name.agents.ssl.keystore.location={keystore}
+# A user that is deleted stays connected until it must prove itself again.
+listener.name.agents.connections.max.reauth.ms={reauthenticate_ms}
+"""
+
+
+@dataclass(frozen=True)
+class KafkaPorts:
+    """Where the broker listens: the services, agents, and the controller."""
+
+    services: int
+    agents: int
+    controller: int
 
 
 @dataclass(frozen=True)
@@ -92,13 +120,19 @@ def server_properties(listeners: Sequence[Listener], controller_port: int) -> st
 
 
 class Kafka(Component):
-    """The broker; its data lies in ``directory``."""
+    """The broker; its data lies in ``directory``, certificates beside it.
 
-    def __init__(self, runtime: Runtime, directory: Path, port: int, controller_port: int) -> None:
+    ``reauthenticate_after``: seconds after which an agent's connection must prove itself again.
+    """
+
+    def __init__(
+        self, runtime: Runtime, directory: Path, ports: KafkaPorts, reauthenticate_after: int = REAUTHENTICATE_AFTER
+    ) -> None:
         self._runtime = runtime
         self._directory = directory
-        self._port = port
-        self._controller_port = controller_port
+        self._certificates = directory.with_name(f"{directory.name}-certificates")
+        self._ports = ports
+        self._reauthenticate_after = reauthenticate_after
 
     @property
     def name(self) -> str:
@@ -107,30 +141,56 @@ class Kafka(Component):
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """Clients', then the controller's."""
-        return {"kafka": self._port, "kafka_controller": self._controller_port}
+        """Services', then agents' and the controller's."""
+        ports = self._ports
+        return {"kafka": ports.services, "kafka_agents": ports.agents, "kafka_controller": ports.controller}
 
     @property
     def bootstrap(self) -> str:
-        """Where clients connect."""
-        return f"{LOOPBACK}:{self._port}"
+        """Where the services connect, without proof of who they are."""
+        return f"{LOOPBACK}:{self._ports.services}"
+
+    @property
+    def agents_bootstrap(self) -> str:
+        """Where agents connect, by SASL_SSL."""
+        return f"{LOOPBACK}:{self._ports.agents}"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that agents trust."""
+        return self._certificates / certificates.AUTHORITY
+
+    def ensure_certificate(self, log_dir: Path) -> bool:
+        """Make or renew the certificate where it is time; whether a broker that runs must be started anew."""
+        log = log_dir / "kafka-certificates.log"
+
+        def openssl(directory: Path, arguments: Sequence[str]) -> bool:
+            return succeeds(self._runtime.sandbox.command(directory, ("openssl", *arguments)), log, sandbox.ENVIRONMENT)
+
+        try:
+            return certificates.ensure(self._certificates, _NAMES, openssl)
+        except certificates.CertificateError as error:
+            raise StepFailedError(str(error), log, "Look at the lines above.") from error
 
     def program(self) -> Program:
         """The broker with its configuration."""
-        listeners = (Listener("INTERNAL", "PLAINTEXT", self._port),)
+        ports = self._ports
+        listeners = (Listener("INTERNAL", "PLAINTEXT", ports.services), Listener("AGENTS", "SASL_SSL", ports.agents))
+        protected = _AGENTS_LISTENER.format(keystore=_KEYSTORE, reauthenticate_ms=self._reauthenticate_after * 1000)
         return Program(
             name=self.name,
             command=self._in_tree(*_JAVA, "-Xms256m", "-Xmx512m", "kafka.Kafka", "/data/server.properties"),
             stop_signal=signal.SIGTERM,
             sandboxed=True,
             files={
-                str(self._directory / "server.properties"): server_properties(listeners, self._controller_port),
+                str(self._directory / "server.properties"): server_properties(listeners, ports.controller) + protected,
                 str(self._directory / "log4j2.properties"): _LOG_CONFIGURATION,
             },
         )
 
     def prepare(self, log_dir: Path) -> None:
-        """Format the log directory, once."""
+        """Make the certificate, and format the log directory, once."""
+        self.ensure_certificate(log_dir)
         if (self._directory / "log" / "meta.properties").exists():
             return
         tool = ("kafka.tools.StorageTool", "format", "--standalone", "-t", _CLUSTER_ID, "-c", "/data/server.properties")
@@ -139,7 +199,9 @@ class Kafka(Component):
 
     def is_ready(self) -> bool:
         """Whether it answers clients."""
-        return kafka_answers(self._port)
+        return kafka_answers(self._ports.services)
 
     def _in_tree(self, *command: str) -> tuple[str, ...]:
-        return self._runtime.sandbox.command(self._directory, command, {self._runtime.jars: _JARS})
+        return self._runtime.sandbox.command(
+            self._directory, command, {self._runtime.jars: _JARS, self._certificates / certificates.SERVER: _KEYSTORE}
+        )

@@ -33,10 +33,12 @@ class OwnCommands:
         return self._settings.state_dir / "first-login.json"
 
     def create_topics(self) -> None:
-        """Create missing topics."""
-        self._run(
-            "infrawatch_common.topics", environment={"INFRAWATCH_KAFKA_BOOTSTRAP_SERVERS": self._plan.kafka.bootstrap}
-        )
+        """Create missing topics, and the rules of who may use them."""
+        environment = {
+            "INFRAWATCH_KAFKA_BOOTSTRAP_SERVERS": self._plan.kafka.bootstrap,
+            "INFRAWATCH_KAFKA_ACCESS": "true",
+        }
+        self._run("infrawatch_common.topics", environment=environment)
 
     def migrate(self) -> None:
         """Bring the database's schema and roles up to date."""
@@ -57,18 +59,26 @@ class OwnCommands:
         return str(answer["token"])
 
     def enrol_this_machine(self) -> str:
-        """Give this machine's agent an identity, unless it has one; the host's id."""
+        """Give this machine's agent an identity with a user of Kafka, unless it has one; the host's id."""
         environment = self._service_environment("agent")
         token_file = self._settings.state_dir / "secrets" / "enrolment-token"
-        if not (agent_directory(self._settings) / "identity.json").exists():
-            token = self._api("create-enrolment", "--expires-in", _TOKEN_SECONDS)["token"]
+        arguments = ["enrol", "--api-url", self.api_url]
+        identity = self._identity()
+        if not identity.get("kafka"):
+            for_host = ("--host-id", identity["host_id"]) if identity else ()
+            arguments += ["--again"] if identity else []
+            token = self._api("create-enrolment", "--expires-in", _TOKEN_SECONDS, *for_host)["token"]
             secret_files.write_private(token_file, token)
             environment["INFRAWATCH_ENROLMENT_TOKEN_FILE"] = str(token_file)
         try:
-            answer = self._answer("infrawatch_agent", "enrol", "--api-url", self.api_url, environment=environment)
+            answer = self._answer("infrawatch_agent", *arguments, environment=environment)
         finally:
             token_file.unlink(missing_ok=True)
         return str(answer["host_id"])
+
+    def _identity(self) -> Any:
+        path = agent_directory(self._settings) / "identity.json"
+        return json.loads(path.read_text()) if path.exists() else {}
 
     def _api(self, *arguments: str) -> Any:
         return self._answer("infrawatch_api", *arguments, environment=self._service_environment("api"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from infrawatch_local import secret_files
 from infrawatch_local.database import Database
-from infrawatch_local.kafka import Kafka
+from infrawatch_local.kafka import Kafka, KafkaPorts
 from infrawatch_local.ports import LOOPBACK
 from infrawatch_local.program import Component
 from infrawatch_local.programs import DATABASE_ROLES, SERVICES, Need, Service
@@ -38,7 +38,8 @@ def make_plan(settings: Settings) -> Plan:
     """The plan that follows from the settings."""
     ports, state = settings.ports, settings.state_dir
     runtime = Runtime.in_cache(settings.cache_dir)
-    kafka = Kafka(runtime, state / "kafka", ports["kafka"], ports["kafka_controller"])
+    kafka_ports = KafkaPorts(ports["kafka"], ports["kafka_agents"], ports["kafka_controller"])
+    kafka = Kafka(runtime, state / "kafka", kafka_ports)
     password = database_password(settings, SUPERUSER)
     database = Database(runtime, state / "database", password, ports["database"])
     built = [
@@ -60,6 +61,9 @@ def service_environment(settings: Settings, service: Service, kafka: Kafka, data
     environment = {"INFRAWATCH_HTTP_HOST": LOOPBACK, "INFRAWATCH_HTTP_PORT": str(settings.ports[service.name])}
     if Need.KAFKA in service.needs:
         environment["INFRAWATCH_KAFKA_BOOTSTRAP_SERVERS"] = kafka.bootstrap
+    if Need.AGENT_USERS in service.needs:
+        environment["INFRAWATCH_AGENT_KAFKA_BOOTSTRAP_SERVERS"] = kafka.agents_bootstrap
+        environment["INFRAWATCH_AGENT_KAFKA_CA_FILE"] = str(kafka.authority)
     if Need.DATABASE in service.needs:
         environment["INFRAWATCH_DATABASE_URL"] = database.url(f"infrawatch_{service.name}", DATABASE_NAME)
         environment["INFRAWATCH_DATABASE_PASSWORD_FILE"] = str(database_password(settings, service.name))

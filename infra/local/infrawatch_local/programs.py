@@ -8,6 +8,7 @@ class Need(Enum):
     """What a service is given by its environment."""
 
     KAFKA = auto()
+    AGENT_USERS = auto()
     DATABASE = auto()
     HOST_KEYS = auto()
     ENROLMENT = auto()
@@ -31,9 +32,9 @@ class Service:
 
 
 SERVICES = (
-    Service("api", 8080, frozenset({Need.DATABASE, Need.HOST_KEYS}), ("serve",)),
+    Service("api", 8080, frozenset({Need.KAFKA, Need.AGENT_USERS, Need.DATABASE, Need.HOST_KEYS}), ("serve",)),
     Service("ingest", 28081, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS})),
-    Service("agent", 28084, frozenset({Need.KAFKA, Need.ENROLMENT}), ("run",)),
+    Service("agent", 28084, frozenset({Need.ENROLMENT}), ("run",)),
 )
 
 # Roles of the database that the migrations create; they exist from the first day, their services come later.

@@ -14,6 +14,7 @@ DEFAULT_STATE_DIR = REPOSITORY / ".local"
 # All below 32768, where Linux starts to hand out ports to outgoing connections: see ports.py.
 DEFAULT_PORTS: Mapping[str, int] = {
     "kafka": 29092,
+    "kafka_agents": 29094,
     "kafka_controller": 29093,
     "database": 25432,
     "prometheus": 29090,

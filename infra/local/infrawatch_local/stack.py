@@ -16,12 +16,14 @@ from infrawatch_local import ports, processes, secret_files
 from infrawatch_local import settings as local_settings
 from infrawatch_local.database import Database
 from infrawatch_local.errors import LocalError, StepFailedError
-from infrawatch_local.kafka import Kafka
+from infrawatch_local.kafka import Kafka, KafkaPorts
 from infrawatch_local.processes import Process
 from infrawatch_local.program import Component
 from infrawatch_local.tree import Runtime
 
 START_TIMEOUT = 60.0
+# Seconds after which an agent's connection must prove itself again; short, so that a test sees a deleted user go.
+REAUTHENTICATE_AFTER = 5
 STOP_TIMEOUT = 25.0
 
 T = TypeVar("T")
@@ -127,9 +129,10 @@ class Stack:
     """Kafka and a database of their own, on free ports."""
 
     def __init__(self, runtime: Runtime, directory: Path) -> None:
-        kafka_port, controller_port, database_port = ports.free_ports(3)
+        services_port, agents_port, controller_port, database_port = ports.free_ports(4)
         self._password_file = secret_files.ensure(directory / "secrets" / "database-superuser")
-        self._kafka = Kafka(runtime, directory / "kafka", kafka_port, controller_port)
+        kafka_ports = KafkaPorts(services_port, agents_port, controller_port)
+        self._kafka = Kafka(runtime, directory / "kafka", kafka_ports, REAUTHENTICATE_AFTER)
         self._database = Database(runtime, directory / "database", self._password_file, database_port)
         self.kafka = Server(self._kafka, directory / "log")
         self.database = DatabaseServer(self._database, directory / "log")
@@ -146,6 +149,16 @@ class Stack:
     def kafka_bootstrap(self) -> str:
         """Where Kafka's clients connect: ``127.0.0.1:PORT``."""
         return self._kafka.bootstrap
+
+    @property
+    def agents_bootstrap(self) -> str:
+        """Where agents connect by SASL_SSL: ``127.0.0.1:PORT``."""
+        return self._kafka.agents_bootstrap
+
+    @property
+    def kafka_authority(self) -> Path:
+        """The certificate of the authority that agents trust, once Kafka was started."""
+        return self._kafka.authority
 
     @property
     def database_url(self) -> str:

@@ -39,6 +39,7 @@ class Up:
             self._check_ports()
             set_up(self._settings, self._progress)
             make_secrets(self._settings)
+            self._renew_certificate()
             self._start_stores()
             self._start_services()
             self._read_back(self._start_enrolled())
@@ -61,6 +62,12 @@ class Up:
             if state and state.fingerprint != component.program().fingerprint:
                 with self._progress.step(f"stopping {component.name}, since it is configured differently now"):
                     self._supervisor.stop(component)
+
+    def _renew_certificate(self) -> None:
+        kafka = self._plan.kafka
+        if kafka.ensure_certificate(self._settings.log_dir) and self._supervisor.state(kafka):
+            with self._progress.step("stopping kafka, since its certificate is new"):
+                self._supervisor.stop(kafka)
 
     def _check_ports(self) -> None:
         for component in self._plan.components:

@@ -21,7 +21,7 @@ from faststream.security import BaseSecurity, SASLScram512
 from pydantic import BaseModel
 
 from infrawatch_common.logs import get_logger
-from infrawatch_common.settings import ConsumerSettings, KafkaSettings
+from infrawatch_common.settings import ConsumerSettings, KafkaClientSettings, refuse, variable
 
 Record = ConsumerRecord[bytes, bytes]
 Records = tuple[Record, ...]
@@ -120,24 +120,7 @@ async def start_when_reachable(broker: KafkaBroker) -> None:
             return
 
 
-def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Connection arguments for a plain aiokafka client."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.kafka_bootstrap_servers,
-        "security_protocol": settings.kafka_security_protocol,
-    }
-    if settings.kafka_security_protocol.endswith("SSL"):
-        options["ssl_context"] = _ssl_context(settings)
-    if settings.kafka_security_protocol.startswith("SASL"):
-        options |= {
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": settings.kafka_username,
-            "sasl_plain_password": _password(settings),
-        }
-    return options
-
-
-def _security(settings: KafkaSettings) -> BaseSecurity | None:
+def _security(settings: KafkaClientSettings) -> BaseSecurity | None:
     protocol = settings.kafka_security_protocol
     if protocol == "PLAINTEXT":
         return None
@@ -152,9 +135,12 @@ def _security(settings: KafkaSettings) -> BaseSecurity | None:
     )
 
 
-def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    return create_ssl_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
+def _ssl_context(settings: KafkaClientSettings) -> ssl.SSLContext:
+    try:
+        return create_ssl_context(cafile=str(settings.kafka_ca_file) if settings.kafka_ca_file else None)
+    except OSError as error:
+        refuse(f"{variable('kafka_ca_file')} names {settings.kafka_ca_file}, which cannot be used: {error}")
 
 
-def _password(settings: KafkaSettings) -> str:
+def _password(settings: KafkaClientSettings) -> str:
     return settings.kafka_password.get_secret_value() if settings.kafka_password else ""

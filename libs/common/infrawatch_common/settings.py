@@ -92,8 +92,8 @@ class DatabaseSettings(_Settings):
     database_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds after which a statement is given up.")
 
 
-class KafkaSettings(_Settings):
-    """How a service reaches Kafka, and the bounds of what it takes from it at a time."""
+class KafkaClientSettings(_Settings):
+    """How a service reaches Kafka."""
 
     kafka_bootstrap_servers: str = Field(
         "localhost:29092", min_length=3, description="Comma-separated HOST:PORT of one or more brokers."
@@ -107,6 +107,31 @@ class KafkaSettings(_Settings):
         None,
         description="PEM file of the authority that signed the broker's certificate; the system's by default.",
     )
+
+    @model_validator(mode="after")
+    def _sasl_needs_a_user(self) -> Self:
+        missing = [name for name in ("kafka_username", "kafka_password") if getattr(self, name) is None]
+        if self.kafka_security_protocol.startswith("SASL") and missing:
+            protocol = f"{variable('kafka_security_protocol')} is {self.kafka_security_protocol}"
+            msg = f"{protocol}, which needs {variable(missing[0])}"
+            raise ValueError(msg)
+        return self
+
+
+class KafkaAdminSettings(KafkaClientSettings):
+    """How a service administrates Kafka."""
+
+    kafka_admin_timeout: float = Field(
+        5.0,
+        gt=0,
+        le=60,
+        description="Seconds after which Kafka counts as away when topics, rules or users are changed.",
+    )
+
+
+class KafkaSettings(KafkaClientSettings):
+    """How a service consumes from Kafka, and the bounds of what it takes from it at a time."""
+
     kafka_group: str | None = Field(None, description="Consumer group; by default infrawatch-SERVICE.")
     kafka_session_timeout: float = Field(
         10.0,

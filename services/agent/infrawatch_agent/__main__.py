@@ -12,7 +12,7 @@ import sys
 from infrawatch_agent.app import create_app
 from infrawatch_agent.endpoint import PortUnavailableError
 from infrawatch_agent.enrolment import EnrolmentError, enrol
-from infrawatch_agent.identity import IdentityError, load_identity
+from infrawatch_agent.identity import Identity, IdentityError, load_identity
 from infrawatch_agent.logs import configure_logging
 from infrawatch_agent.rotation import RotationError, rotate
 from infrawatch_agent.settings import PREFIX, Settings, load
@@ -21,11 +21,16 @@ from infrawatch_agent.settings import PREFIX, Settings, load
 def main() -> int:
     """Parse arguments and settings, act, exit code."""
     arguments = _parser().parse_args()
-    given = {f"{PREFIX}{name.upper()}": value for name, value in vars(arguments).items() if name != "verb" and value}
+    given = {
+        f"{PREFIX}{name.upper()}": value
+        for name, value in vars(arguments).items()
+        if name not in ("verb", "again") and value
+    }
+    again = getattr(arguments, "again", False)
     settings = load({**os.environ, **given})
     configure_logging(settings.log_level)
     try:
-        return _VERBS[arguments.verb](settings)
+        return _enrol_again(settings) if again else _VERBS[arguments.verb](settings)
     except (EnrolmentError, IdentityError, PortUnavailableError, RotationError) as error:
         sys.stderr.write(f"infrawatch-agent: {error}\n")
         return 1
@@ -39,13 +44,18 @@ def _run(settings: Settings) -> int:
 
 
 def _enrol(settings: Settings) -> int:
-    identity = load_identity(settings) or enrol(settings)
-    print(json.dumps({"host_id": identity.host_id, "key_id": identity.key_id}))
-    return 0
+    return _told(load_identity(settings) or enrol(settings))
+
+
+def _enrol_again(settings: Settings) -> int:
+    return _told(enrol(settings))
 
 
 def _rotate(settings: Settings) -> int:
-    identity = rotate(settings)
+    return _told(rotate(settings))
+
+
+def _told(identity: Identity) -> int:
     print(json.dumps({"host_id": identity.host_id, "key_id": identity.key_id}))
     return 0
 
@@ -79,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--state-directory", help="directory of identity and spool")
     for verb in (enrolment, rotation, checking):
         verb.add_argument("--api-url", help="address of the API")
+    enrolment.add_argument(
+        "--again", action="store_true", help="also when this host has a key; takes a token that was made for this host"
+    )
     return parser
 
 

@@ -5,6 +5,7 @@ import logging
 import signal
 from pathlib import Path
 
+from infrawatch_agent.broker import connection_options
 from infrawatch_agent.collector import Collector
 from infrawatch_agent.endpoint import answers, serve_endpoint
 from infrawatch_agent.enrolment import enrol
@@ -104,4 +105,6 @@ def identify(settings: Settings) -> Identity | None:
 
 def create_app(settings: Settings) -> Agent:
     """The agent, identified. Raises ``IdentityError`` and ``EnrolmentError``."""
-    return Agent(settings, identify(settings))
+    identity = identify(settings)
+    connection_options(settings, identity)  # raises what is wrong with them now, and not in the middle of the work
+    return Agent(settings, identity)

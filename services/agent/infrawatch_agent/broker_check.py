@@ -25,6 +25,12 @@ _CONNECTION_OPTIONS = (
 )
 
 
+async def broker_problem(options: dict[str, Any]) -> str:
+    """What is wrong on the way to the brokers, and what to do; empty when nothing is."""
+    findings = [finding async for finding in broker_findings(options, ())]
+    return " ".join(f"{finding.found}. {finding.remedy}" for finding in findings if not finding.good)
+
+
 async def broker_findings(options: dict[str, Any], topics: Sequence[str]) -> AsyncIterator[Finding]:
     """What is found at each bootstrap server; the first that answers tells of the topics.
 

@@ -42,7 +42,12 @@ async def check(settings: Settings) -> AsyncIterator[Finding]:
     for finding in await asyncio.to_thread(lambda: list(_believed(settings, identity))):
         yield finding
     topics = [settings.metrics_topic, settings.snapshots_topic]
-    async for finding in broker_findings(producer_options(settings), topics):
+    try:
+        options = producer_options(settings, identity)
+    except IdentityError as error:
+        yield Finding("broker", str(error), "Until then nothing is sent.")
+        return
+    async for finding in broker_findings(options, topics):
         yield finding
 
 

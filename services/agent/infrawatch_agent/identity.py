@@ -1,12 +1,12 @@
 """Who this host is, and the key that proves it."""
 
 import base64
-import json
 import logging
 import os
 import secrets
 import socket
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -18,11 +18,24 @@ _log = logging.getLogger(__name__)
 _MACHINE_IDS = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
+class KafkaAccess(msgspec.Struct, frozen=True):
+    """How this host reaches Kafka as its own user; ``ca`` are PEM certificates, None for those of the system."""
+
+    bootstrap_servers: str
+    security_protocol: Literal["SASL_SSL"]
+    username: str
+    password: str
+    ca: str | None = None
+
+    def __repr__(self) -> str:
+        return f"KafkaAccess(username={self.username!r})"
+
+
 class Identity(msgspec.Struct, frozen=True):
     """What enrolment gave this host; ``secret`` is base64.
 
     ``issued_at`` is Unix time, None in files of older agents. ``confirmed`` is False while the API does not know yet
-    that this key has taken the place of the one before.
+    that this key has taken the place of the one before. ``kafka`` is None where agents have no user of Kafka.
     """
 
     host_id: str
@@ -30,6 +43,7 @@ class Identity(msgspec.Struct, frozen=True):
     secret: str
     issued_at: float | None = None
     confirmed: bool = True
+    kafka: KafkaAccess | None = None
 
     def __repr__(self) -> str:
         return f"Identity(host_id={self.host_id!r})"
@@ -90,7 +104,7 @@ def load_identity(settings: Settings) -> Identity | None:
 
 def save_identity(settings: Settings, identity: Identity) -> None:
     """Keep the identity, readable by the agent alone."""
-    write_private(identity_path(settings), json.dumps(msgspec.structs.asdict(identity)).encode())
+    write_private(identity_path(settings), msgspec.json.encode(identity))
 
 
 def host_id(settings: Settings, identity: Identity | None) -> str:

@@ -21,7 +21,7 @@ import msgspec
 
 from infrawatch_agent import api
 from infrawatch_agent.domain.keys import key_proof, rotation_due
-from infrawatch_agent.identity import Identity, IdentityError, identity_path, load_identity, save_identity
+from infrawatch_agent.identity import Identity, IdentityError, KafkaAccess, identity_path, load_identity, save_identity
 from infrawatch_agent.logs import fields
 from infrawatch_agent.metrics import Metrics
 from infrawatch_agent.settings import Settings, variable
@@ -42,6 +42,7 @@ class _NewKey(msgspec.Struct, frozen=True):
     host_id: str
     key_id: str
     secret: str
+    kafka: KafkaAccess | None = None
 
 
 class KeyState(msgspec.Struct, frozen=True):
@@ -65,7 +66,12 @@ def rotate(settings: Settings) -> Identity:
             save_identity(settings, present)  # a disk that takes nothing must not cost a key
             new = msgspec.json.decode(_ask(settings.api_url, "rotate", present).body, type=_NewKey)
             identity = msgspec.structs.replace(
-                present, key_id=new.key_id, secret=new.secret, issued_at=time.time(), confirmed=False
+                present,
+                key_id=new.key_id,
+                secret=new.secret,
+                issued_at=time.time(),
+                confirmed=False,
+                kafka=new.kafka or present.kafka,
             )
             save_identity(settings, identity)
         except (api.ApiError, msgspec.DecodeError, OSError) as error:

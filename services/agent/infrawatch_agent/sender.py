@@ -3,23 +3,25 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     RecordListTooLargeError,
     TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
 )
-from aiokafka.helpers import create_ssl_context
 
+from infrawatch_agent.broker import connection_options
+from infrawatch_agent.broker_check import broker_problem
 from infrawatch_agent.domain.pacing import Pace
 from infrawatch_agent.domain.signing import SIGNATURE_HEADER, sign
-from infrawatch_agent.identity import CurrentIdentity
+from infrawatch_agent.identity import CurrentIdentity, Identity, KafkaAccess
 from infrawatch_agent.logs import fields
 from infrawatch_agent.metrics import Metrics
 from infrawatch_agent.outbox import Outbox
@@ -47,6 +49,11 @@ class Outgoing:
     host_id: str
     current: CurrentIdentity
 
+    def access(self) -> KafkaAccess | None:
+        """The host's present user of Kafka."""
+        identity = self.current.get()
+        return identity.kafka if identity else None
+
     def headers(self, entry: Entry) -> list[tuple[str, bytes]]:
         """The signature under the present key, also for records that were spooled under an earlier one."""
         identity = self.current.get()
@@ -57,7 +64,7 @@ class Outgoing:
 
 
 class Sender:
-    """Sends for ever; ``wake`` tells it that there is something new. ``make_producer`` is for tests."""
+    """Sends for ever; ``wake`` tells it that there is something new. The last two arguments are for tests."""
 
     def __init__(
         self,
@@ -66,12 +73,14 @@ class Sender:
         outgoing: Outgoing,
         metrics: Metrics,
         make_producer: Callable[..., Any] = AIOKafkaProducer,
+        explain: Callable[[dict[str, Any]], Awaitable[str]] = broker_problem,
     ) -> None:
         self._settings = settings
         self._outbox = outbox
         self._outgoing = outgoing
         self._metrics = metrics
         self._make_producer = make_producer
+        self._explain = explain
         self._pace = Pace(settings.backfill_rate)
         self._new = asyncio.Event()
         self._up_to_date = asyncio.Event()
@@ -102,20 +111,28 @@ class Sender:
                 await self._send_with_new_producer()
             except (KafkaError, OSError, TimeoutError) as error:
                 self._metrics.send_failures_total += 1
-                self.problem = f"no broker is connected ({_words(error)}); records wait"
-                _log.warning("not sent, trying again", extra=fields(error=repr(error), seconds=pause))
+                self.problem = f"no broker is connected ({await self._why(error)}); records wait"
+                _log.warning("not sent, trying again", extra=fields(error=self.problem, seconds=pause))
             self._metrics.connected = 0
             await asyncio.sleep(pause)
             pause = _FIRST_PAUSE if self._metrics.sent_total > before else min(pause * 2, _LONGEST_PAUSE)
 
+    async def _why(self, error: Exception) -> str:
+        """What an operator can act on; of a connection that fails, aiokafka says only that it does."""
+        if not isinstance(error, (KafkaConnectionError, TimeoutError)):
+            return _words(error)
+        options = connection_options(self._settings, self._outgoing.current.get())
+        return await self._explain(options) or _words(error)
+
     async def _send_with_new_producer(self) -> None:
-        producer = self._make_producer(**producer_options(self._settings))
+        access = self._outgoing.access()
+        producer = self._make_producer(**producer_options(self._settings, self._outgoing.current.get()))
         try:
             await producer.start()
             self._metrics.connected = 1
             self.problem = None
             self._outbox.begin_live()
-            while True:
+            while self._outgoing.access() == access:
                 await self._send_next(producer)
         finally:
             await self._stop(producer)
@@ -224,26 +241,15 @@ class Sender:
             )
 
 
-def producer_options(settings: Settings) -> dict[str, Any]:
+def producer_options(settings: Settings, identity: Identity | None) -> dict[str, Any]:
     """Arguments of the producer: acknowledged by all replicas, in order, without duplicates of its own making."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.kafka_bootstrap_servers,
-        "security_protocol": settings.kafka_security_protocol,
-        "client_id": "infrawatch-agent",
+    return {
+        **connection_options(settings, identity),
         "acks": "all",
         "enable_idempotence": True,
         "request_timeout_ms": int(1000 * settings.send_timeout),
         "max_request_size": _LARGEST_REQUEST,
     }
-    if settings.kafka_security_protocol.endswith("SSL"):
-        options["ssl_context"] = create_ssl_context(cafile=settings.kafka_ca_file)
-    if settings.kafka_security_protocol.startswith("SASL"):
-        options |= {
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": settings.kafka_username,
-            "sasl_plain_password": settings.kafka_password,
-        }
-    return options
 
 
 async def _answers(producer: Any) -> bool:

@@ -107,12 +107,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, le=300, description="Seconds that a stop waits for unsent records; they stay in the spool.")
     ] = 5.0
     kafka_bootstrap_servers: Annotated[
-        str, Meta(min_length=3, description="Comma-separated HOST:PORT of one or more brokers.")
-    ] = "localhost:29092"
+        Annotated[str, Meta(min_length=3)] | None,
+        Meta(
+            description="Comma-separated HOST:PORT of one or more brokers. What is not set of this and the following is"
+            " as it was told at the enrolment, else localhost:29092 without protection."
+        ),
+    ] = None
     kafka_security_protocol: Annotated[
-        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"],
+        Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] | None,
         Meta(description="How the connection is protected; SASL is SCRAM-SHA-512."),
-    ] = "PLAINTEXT"
+    ] = None
     kafka_username: Annotated[str | None, Meta(description="SASL user.")] = None
     kafka_password: Annotated[str | None, Meta(description="Password of the SASL user.")] = None
     kafka_ca_file: Annotated[

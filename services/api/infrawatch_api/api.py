@@ -9,6 +9,7 @@ from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from infrawatch_api.agent_users import AgentUsers
 from infrawatch_api.domain.audit import Action
 from infrawatch_api.domain.host_status import Rules
 from infrawatch_api.domain.passwords import PasswordRules
@@ -53,6 +54,7 @@ class Api:
     password_rules: PasswordRules
     metrics: ApiMetrics
     clock: Clock
+    agent_users: AgentUsers
     attempts: KeyedLocks = field(default_factory=KeyedLocks)
 
     @property

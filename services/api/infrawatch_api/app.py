@@ -1,5 +1,6 @@
 """The wiring of the API."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from litestar.middleware import DefineMiddleware
 from litestar.types import ASGIApp
 from prometheus_client import CollectorRegistry
 
+from infrawatch_api.agent_users import AgentUsers
 from infrawatch_api.api import Api, Clock, utc_now
 from infrawatch_api.authentication import PUBLIC, BearerAuthentication
 from infrawatch_api.dependencies import dependencies
@@ -41,6 +43,7 @@ def create_api(settings: Settings, clock: Clock = utc_now) -> Api:
         password_rules=PasswordRules(settings.password_min_length, settings.password_min_strength),
         metrics=metrics,
         clock=clock,
+        agent_users=AgentUsers(settings, metrics),
     )
 
 
@@ -73,9 +76,12 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     api: Api = app.state.api
     api.passwords.prepare()
     await api.database.open()
+    following = asyncio.create_task(api.agent_users.follow_keys(api.database))
     try:
         yield
     finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
         await api.database.close()
         api.passwords.close()
 

@@ -49,6 +49,16 @@ class ApiMetrics:
             "Requests that got a 503 because the database was away or busy.",
             registry=registry,
         )
+        self.agent_users_deleted = Counter(
+            "infrawatch_api_agent_users_deleted",
+            "Users of Kafka that were deleted because their key is not in use.",
+            registry=registry,
+        )
+        self.agent_user_failures = Counter(
+            "infrawatch_api_agent_user_failures",
+            "Rounds in which left over users of Kafka could not be deleted.",
+            registry=registry,
+        )
         for outcome in LoginOutcome:
             self.logins.labels(outcome)
         for reason in Refusal:

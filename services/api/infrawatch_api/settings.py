@@ -2,13 +2,14 @@
 
 from ipaddress import ip_network
 from pathlib import Path
+from ssl import SSLError, create_default_context
 from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from infrawatch_api.domain.client_address import Network
-from infrawatch_common.settings import DatabaseSettings, HostKeySettings, ServiceSettings, variable
+from infrawatch_common.settings import DatabaseSettings, HostKeySettings, KafkaAdminSettings, ServiceSettings, variable
 
 
 def _split(value: object) -> object:
@@ -24,7 +25,17 @@ Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(ServiceSettings, DatabaseSettings, HostKeySettings):
+def _certificates(value: str | None) -> str | None:
+    if value is not None:
+        try:
+            create_default_context(cadata=value)
+        except SSLError as error:
+            msg = "should hold certificates in PEM"
+            raise ValueError(msg) from error
+    return value
+
+
+class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSettings):
     """What the API can be told.
 
     Session lifetimes are those that NIST SP 800-63B-4 recommends at AAL2; password and login rules follow OWASP ASVS
@@ -63,6 +74,26 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings):
     )
     enrolment_lifetime_max: int = Field(
         2_592_000, ge=60, le=31_536_000, description="Most seconds that an enrolment token may be valid."
+    )
+
+    agent_kafka_bootstrap_servers: str | None = Field(
+        None,
+        min_length=3,
+        description="Comma-separated HOST:PORT where agents reach Kafka by SASL_SSL. Where it is set, every host gets a"
+        " user of its own at its enrolment, which the API makes by the INFRAWATCH_KAFKA_* settings.",
+    )
+    agent_kafka_ca: Annotated[str | None, AfterValidator(_certificates)] = Field(
+        None,
+        description="PEM certificates of the authority that agents are to trust at Kafka; the system's by default.",
+    )
+    agent_kafka_user_prefix: str = Field(
+        "infrawatch-agent-",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="How agents' users begin. Users that begin so and belong to no key in use are deleted, so that two"
+        " installations at one Kafka need different ones.",
+    )
+    agent_kafka_sweep_interval: float = Field(
+        60.0, ge=1, le=3600, description="Seconds after which users of revoked keys are deleted at the latest."
     )
 
     throttle_window: int = Field(900, ge=1, le=86_400, description="Seconds in which failures are counted.")

@@ -120,11 +120,17 @@ def outbox(tmp_path: Path) -> Any:
     made.close()
 
 
+async def no_explanation(_options: dict[str, Any]) -> str:
+    """No socket is opened."""
+    return ""
+
+
 @asynccontextmanager
 async def sending(outbox: Outbox, broker: Broker, **settings: Any) -> AsyncIterator[Sender]:
     settings.setdefault("state_directory", "/nowhere")
     parsed = parse({f"INFRAWATCH_{name.upper()}": str(value) for name, value in settings.items()})
-    sender = Sender(parsed, outbox, Outgoing("host", CurrentIdentity(parsed, None)), Metrics(), broker.producer)
+    outgoing = Outgoing("host", CurrentIdentity(parsed, None))
+    sender = Sender(parsed, outbox, outgoing, Metrics(), broker.producer, explain=no_explanation)
     task = asyncio.create_task(sender.run())
     yield sender
     task.cancel()

@@ -46,9 +46,27 @@ class Claim(Body):
     tags: Tags = Field(default_factory=dict)
 
 
+class KafkaAccess(msgspec.Struct, frozen=True):
+    """How an agent reaches Kafka as its own user; ``ca`` are PEM certificates, null where the system's are to be
+    trusted. The mechanism is SCRAM-SHA-512.
+    """
+
+    bootstrap_servers: str
+    security_protocol: str
+    username: str
+    password: str
+    ca: str | None
+
+    def __repr__(self) -> str:
+        return f"KafkaAccess(username={self.username!r})"
+
+
 class HostCredentials(msgspec.Struct, frozen=True):
-    """What a host signs its records with; ``secret`` is base64 of 32 bytes and shown this once."""
+    """What a host signs its records with; ``secret`` is base64 of 32 bytes and shown this once. ``kafka`` is null where
+    agents have no user of Kafka.
+    """
 
     host_id: str
     key_id: str
     secret: str
+    kafka: KafkaAccess | None

@@ -7,6 +7,7 @@ import msgspec
 from pydantic import AwareDatetime, StrictStr, StringConstraints, TypeAdapter, field_validator
 
 from infrawatch_api.contract.common import Body, HostIdText
+from infrawatch_api.contract.enrolments import KafkaAccess
 
 KeyId = Annotated[StrictStr, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Nonce = Annotated[StrictStr, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
@@ -38,11 +39,14 @@ class KeyProof(Body):
 
 
 class NewHostKey(msgspec.Struct, frozen=True):
-    """A further key of a host; ``secret`` is base64 of 32 bytes and shown this once."""
+    """A further key of a host; ``secret`` is base64 of 32 bytes and shown this once. ``kafka`` is the new key's user of
+    Kafka, null where agents have none.
+    """
 
     host_id: str
     key_id: str
     secret: str
+    kafka: KafkaAccess | None
 
 
 class KeyState(msgspec.Struct, frozen=True):

@@ -92,14 +92,12 @@ async def claim(data: JSONBody[Claim], request: Request, api: ApiDependency) -> 
     async with api.attempts.hold((_AGENT, network)):
         await _throttle(api, act, network)
         async with api.database.transaction() as connection:
-            outcome = await _claim(connection, data, act)
+            outcome = await _claim(api, connection, data, act)
         if isinstance(outcome, ClaimRefusal):
             async with api.database.connection() as connection:
                 await act.write(connection, Action.ENROLMENT_REFUSED, data.host_id, reason=outcome)
             raise _refused(outcome)
-    host_id, key_id = outcome
-    master = api.settings.host_key_secret.get_secret_value().encode()
-    return HostCredentials(host_id, key_id, base64.b64encode(derive_secret(master, key_id)).decode())
+    return outcome
 
 
 def _refused(refusal: ClaimRefusal) -> ProblemError:
@@ -129,8 +127,8 @@ async def _throttle(api: Api, act: Act, network: str) -> None:
         raise too_many(wait)
 
 
-async def _claim(connection: Connection, data: Claim, act: Act) -> tuple[str, str] | ClaimRefusal:
-    """The host and its new key, or why there is none; nothing is written then."""
+async def _claim(api: Api, connection: Connection, data: Claim, act: Act) -> HostCredentials | ClaimRefusal:
+    """The host's new key, or why there is none; nothing is written then."""
     stored = await enrolments.lock(connection, token_hash(data.token))
     enrolment = Claimed(stored.host_id, stored.expires_at, stored.used_at) if stored else None
     host_id = claimed_host(enrolment, data.host_id, act.at)
@@ -145,7 +143,10 @@ async def _claim(connection: Connection, data: Claim, act: Act) -> tuple[str, st
     await hosts.add_key(connection, host_id, key_id, act.at)
     await enrolments.use(connection, stored.id, act.at, host_id)
     await act.write(connection, Action.ENROLMENT_CLAIMED, host_id, enrolment=str(stored.id), key_id=key_id)
-    return host_id, key_id
+    # Last, so that nothing of ours can fail once Kafka has the user.
+    access = await api.agent_users.give(connection, key_id)
+    master = api.settings.host_key_secret.get_secret_value().encode()
+    return HostCredentials(host_id, key_id, base64.b64encode(derive_secret(master, key_id)).decode(), access)
 
 
 router = Router(

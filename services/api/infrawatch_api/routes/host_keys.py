@@ -36,7 +36,7 @@ async def rotate(data: JSONBody[KeyProof], request: Request, api: ApiDependency)
         outcome = await _rotate(connection, api, act, data)
     if isinstance(outcome, KeyRefusal):
         raise await _refused(api, act, data, outcome)
-    return NewHostKey(data.host_id, outcome, base64.b64encode(_secret(api, outcome)).decode())
+    return outcome
 
 
 @post(
@@ -73,8 +73,8 @@ async def verify(data: JSONBody[KeyProof], request: Request, api: ApiDependency)
     return KeyState(key.host_id, key.id, key.created_at, key.revoked_at)
 
 
-async def _rotate(connection: Connection, api: Api, act: Act, data: KeyProof) -> str | KeyRefusal:
-    """The new key's id, or why there is none."""
+async def _rotate(connection: Connection, api: Api, act: Act, data: KeyProof) -> NewHostKey | KeyRefusal:
+    """The new key, or why there is none."""
     key = await _key(connection, data, act)
     if isinstance(key, KeyRefusal):
         return key
@@ -88,7 +88,9 @@ async def _rotate(connection: Connection, api: Api, act: Act, data: KeyProof) ->
     key_id = new_key_id()
     await hosts.add_key(connection, data.host_id, key_id, act.at)
     await act.write(connection, Action.HOST_KEY_ROTATED, data.host_id, nonce=data.nonce, old=key.id, key_id=key_id)
-    return key_id
+    # Last, so that nothing of ours can fail once Kafka has the user.
+    access = await api.agent_users.give(connection, key_id)
+    return NewHostKey(data.host_id, key_id, base64.b64encode(_secret(api, key_id)).decode(), access)
 
 
 async def _key(connection: Connection, data: KeyProof, act: Act) -> HostKey | KeyRefusal:

@@ -108,8 +108,8 @@ async def remove_host(
     host_id: HostIdParameter,
     purge: Annotated[bool, QueryParameter(description="Delete the host and all that it reported.")] = False,
 ) -> None:
-    """Retiring keeps what the host reported and revokes its keys. Purging, for administrators, deletes the host with
-    its samples, snapshots and alerts; its keys stay revoked.
+    """Retiring keeps what the host reported, and revokes its keys and its users of Kafka. Purging, for administrators,
+    deletes the host with its samples, snapshots and alerts; its keys stay revoked.
     """
     if purge:
         await authorize(request, Role.ADMIN)
@@ -118,6 +118,7 @@ async def remove_host(
         if not await remove(connection, existing_host_id(host_id), act.at):
             raise not_found("host")
         await act.write(connection, Action.HOST_PURGED if purge else Action.HOST_RETIRED, host_id)
+    api.agent_users.key_was_revoked()
 
 
 router = Router("/hosts", route_handlers=[list_hosts, get_host, change_host, remove_host], tags=["hosts"])

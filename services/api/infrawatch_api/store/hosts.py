@@ -39,6 +39,11 @@ _PURGE = (
     "DELETE FROM host_streams WHERE host_id = $1",
     "DELETE FROM hosts WHERE id = $1",
 )
+# The one number of this lock, which claims share and the deletion of left over users has alone.
+_AGENT_USERS = 4_947_001
+_SHARE_AGENT_USERS = f"SELECT pg_advisory_xact_lock_shared({_AGENT_USERS})"
+_LOCK_AGENT_USERS = f"SELECT pg_advisory_xact_lock({_AGENT_USERS})"
+_KEYS_IN_USE = "SELECT id FROM host_keys WHERE id = ANY($1) AND (revoked_at IS NULL OR revoked_at > now())"
 _ONE_CLAIM_A_HOST = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
 _HAS_KEYS = "SELECT EXISTS (SELECT FROM host_keys WHERE host_id = $1 AND revoked_at IS NULL)"
 _HAS_DATA = """
@@ -95,6 +100,21 @@ async def purge(connection: Connection, host_id: str, now: datetime) -> bool:
 async def lock_claim(connection: Connection, host_id: str) -> None:
     """Let one transaction at a time claim this host."""
     await connection.execute(_ONE_CLAIM_A_HOST, host_id)
+
+
+async def share_agent_users(connection: Connection) -> None:
+    """Keep users of Kafka from being deleted until the transaction ends; many may."""
+    await connection.execute(_SHARE_AGENT_USERS)
+
+
+async def lock_agent_users(connection: Connection) -> None:
+    """Wait until no transaction makes users of Kafka, and let none begin until this one ends."""
+    await connection.execute(_LOCK_AGENT_USERS)
+
+
+async def keys_in_use(connection: Connection, key_ids: Sequence[str]) -> set[str]:
+    """Those of the keys that are known and not revoked."""
+    return {row["id"] for row in await connection.fetch(_KEYS_IN_USE, list(key_ids))}
 
 
 async def has_keys(connection: Connection, host_id: str) -> bool:
