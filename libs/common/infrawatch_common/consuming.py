@@ -17,13 +17,13 @@ from infrawatch_common.database import is_transient
 from infrawatch_common.kafka import Records
 from infrawatch_common.logs import get_logger
 from infrawatch_common.metrics import ConsumerMetrics
+from infrawatch_common.pace import Pace
 from infrawatch_common.stall import Observation, StallDetector
 
 BatchT = TypeVar("BatchT")
 ResultT = TypeVar("ResultT")
 
 _WATCH_INTERVAL = 2.0
-_FLUSH_INTERVAL = 1.0
 _RPC_TIMEOUT = 10.0
 _LONGEST_BACK_OFF = 5.0
 
@@ -59,8 +59,8 @@ class BatchConsumer(Generic[BatchT]):
     batch is being written and one prepared, so memory is bounded whatever the backlog. Any other error ends the
     service (through ``failure``) with the batch uncommitted.
 
-    With ``flush``, what batches leave behind outside their transactions is written by it, at most once a second, and
-    offsets are committed after it; so a crash repeats up to a second of batches.
+    With ``flush``, what batches leave behind outside their transactions is written by it, every second or so, and
+    offsets are committed after it; so a crash repeats the batches since then.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class BatchConsumer(Generic[BatchT]):
         flush: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._flush = flush
-        self._flushed_at = 0.0
+        self._pace = Pace()
         self._written: dict[TopicPartition, int] = {}  # offsets that can be committed after the next flush
         self._checkpointing = asyncio.Lock()
         self._prepare = prepare
@@ -130,8 +130,7 @@ class BatchConsumer(Generic[BatchT]):
             await self._until_database_answers(lambda: self._write(batch))
             self._observe(runs, time.monotonic() - started)
             self._written.update({run.partition: run.next_offset for run in runs})
-            if self._flush is None or time.monotonic() - self._flushed_at >= _FLUSH_INTERVAL:
-                await self._checkpoint()
+            await self._checkpoint_when_due()
         except Exception as error:  # noqa: BLE001 - the service ends with it
             self._fail(error)
 
@@ -144,16 +143,21 @@ class BatchConsumer(Generic[BatchT]):
         oldest = min(run.appended_ms for run in runs) / 1000
         self._metrics.delay_seconds.observe(max(0.0, time.time() - oldest))
 
+    async def _checkpoint_when_due(self) -> None:
+        if self._flush is None or self._pace.is_due(time.monotonic()):
+            await self._checkpoint()
+
     async def _checkpoint(self) -> None:
         async with self._checkpointing:
             offsets = dict(self._written)
             if not offsets:
                 return
             if self._flush is not None:
+                began = time.monotonic()
                 await self._until_database_answers(self._flush)
+                self._pace.done(began, time.monotonic())
             await self._commit(offsets)
             self._written = {p: offset for p, offset in self._written.items() if offsets.get(p) != offset}
-            self._flushed_at = time.monotonic()
 
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         consumer = self._consumer()
@@ -210,7 +214,7 @@ class BatchConsumer(Generic[BatchT]):
         detector = StallDetector(self._stall_timeout, time.monotonic())
         while True:
             await asyncio.sleep(_WATCH_INTERVAL)
-            await self._checkpoint()
+            await self._checkpoint_when_due()
             lag = await self._measure_lag()
             seen = Observation(lag, self._done, self._database_problem is not None, lag is not None or await ping())
             stuck = detector.stalled_for(seen, time.monotonic())

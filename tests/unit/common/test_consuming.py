@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry
 
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.metrics import ConsumerMetrics
+from infrawatch_common.pace import Pace
 from records import FakeMessage
+from stack import eventually
 
 PARTITION = TopicPartition("infrawatch.metrics.v1", 0)
 
@@ -36,11 +38,17 @@ class FakeConsumer:
 class World:
     """A batch consumer whose batches are the messages themselves."""
 
-    def __init__(self, write: Callable[[Any], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        write: Callable[[Any], Awaitable[None]] | None = None,
+        flush: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.log: list[Any] = []
         self.consumer: Any = FakeConsumer(self.log)
         self.metrics = ConsumerMetrics("test", CollectorRegistry())
-        self.under_test: BatchConsumer[Any] = BatchConsumer(self._prepare, write or self.write, self.metrics, 60)
+        self.under_test: BatchConsumer[Any] = BatchConsumer(
+            self._prepare, write or self.write, self.metrics, 60, flush=flush
+        )
         self.under_test.attach(self)
 
     async def _prepare(self, records: Any) -> Any:
@@ -167,3 +175,82 @@ async def test_nothing_new_is_taken_while_stopping() -> None:
     await world.under_test.drain()
     await world.handle(0)
     assert world.log == []
+
+
+class Flushes:
+    """Notes flushes in the log of a world, and fails as often as it is told to."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.world = World(flush=self.flush)
+
+    async def flush(self) -> None:
+        await asyncio.sleep(0)
+        if self.failures:
+            self.world.log.append("failed")
+            raise self.failures.pop(0)
+        self.world.log.append("flushed")
+
+    def events(self) -> list[Any]:
+        return [entry for entry in self.world.log if entry[0] != "prepared"]
+
+
+async def test_what_batches_leave_behind_is_flushed_once_for_several_and_before_their_offsets_are_committed() -> None:
+    flushes = Flushes()
+    for offset in range(4):
+        await flushes.world.handle(offset)
+    await flushes.world.under_test.drain()
+    assert flushes.events() == [
+        *(("written", 0), "flushed", ("committed", 1)),
+        *(("written", 1), ("written", 2), ("written", 3), "flushed", ("committed", 4)),
+    ]
+
+
+async def test_a_flush_is_repeated_while_the_database_is_away() -> None:
+    flushes = Flushes(ConnectionError("away"))
+    await flushes.world.handle(0)
+    await flushes.world.under_test._settle()
+    assert flushes.events() == [("written", 0), "failed", "flushed", ("committed", 1)]
+
+
+async def test_a_flush_that_fails_for_good_commits_nothing_and_ends_the_service() -> None:
+    flushes = Flushes(ZeroDivisionError())
+    await flushes.world.handle(0)
+    with pytest.raises(ZeroDivisionError):
+        await flushes.world.under_test.failure()
+    assert flushes.events() == [("written", 0), "failed"]
+
+
+async def test_a_stop_while_the_database_is_away_leaves_the_offsets_to_the_next_start() -> None:
+    flushes = Flushes()
+    await flushes.world.handle(0)
+    await flushes.world.handle(1)
+    await flushes.world.under_test._settle()
+    flushes.failures = [ConnectionError("away")]
+    await flushes.world.under_test.drain()
+    assert flushes.events() == [("written", 0), "flushed", ("committed", 1), ("written", 1), "failed"]
+
+
+async def test_offsets_are_committed_when_nothing_more_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infrawatch_common.consuming._WATCH_INTERVAL", 0.01)
+    flushes = Flushes()
+    await flushes.world.handle(0)
+    await flushes.world.handle(1)
+    await flushes.world.under_test._settle()
+    flushes.world.under_test._pace = Pace()
+    monkeypatch.setattr(flushes.world.under_test, "_measure_lag", _no_lag)
+    watching = asyncio.create_task(flushes.world.under_test.watch(_answers))
+
+    async def committed() -> bool:
+        return bool(flushes.world.log[-1] == ("committed", 2))
+
+    await eventually(committed, within=5)
+    watching.cancel()
+
+
+async def _no_lag() -> int:
+    return 0
+
+
+async def _answers() -> bool:
+    return True
