@@ -139,7 +139,7 @@ class KafkaSettings(KafkaClientSettings):
         le=300,
         description="Seconds without heartbeat after which a member's partitions go to another.",
     )
-    batch_max_records: int = Field(5000, ge=1, le=50_000, description="Most records in one transaction.")
+    batch_max_records: int = Field(10_000, ge=1, le=50_000, description="Most records in one transaction.")
     stall_timeout: float = Field(
         120.0,
         gt=0,

@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> Service:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     metrics = IngestMetrics(registry)
-    pool = create_pool(settings, application="infrawatch-ingest")
+    pool = create_pool(settings, application="infrawatch-ingest", reset=_nothing_to_reset)
     keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
     streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max)
     store = Store(pool, metrics, timedelta(seconds=settings.last_seen_interval), streams)
@@ -58,6 +58,10 @@ def create_app(settings: Settings) -> Service:
         registry=registry,
         background={"host keys": keys.follow_revocations, **jobs},
     )
+
+
+async def _nothing_to_reset(_connection: object) -> None:
+    """Whatever ingest changes in a session ends with its transaction; asking the server to reset it is a round trip."""
 
 
 def _rules(settings: Settings) -> Rules:

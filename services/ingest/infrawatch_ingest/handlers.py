@@ -1,6 +1,7 @@
 """From a batch of messages to the store."""
 
 import asyncio
+from typing import NamedTuple
 
 from infrawatch_common.events import Reason, key_id_of
 from infrawatch_common.host_keys import KeyRing
@@ -8,10 +9,27 @@ from infrawatch_common.kafka import Record, Records
 from infrawatch_ingest.domain.batch import Batch, sort_out
 from infrawatch_ingest.domain.judgement import Rules, signature_of
 from infrawatch_ingest.metrics import DUPLICATE, STORED, IngestMetrics
+from infrawatch_ingest.rows import Rows
 from infrawatch_ingest.store import Store
 
 # Between slices the database gets its turn: it must not wait for a whole batch to be judged.
 _SLICE = 250
+
+
+class Prepared(NamedTuple):
+    """A batch that is ready to be written."""
+
+    batch: Batch[Record]
+    rows: Rows
+
+    @classmethod
+    async def of(cls, batch: Batch[Record]) -> "Prepared":
+        """Work out what the transaction needs before it begins, so that the database does not wait for it."""
+        rows = Rows(batch.samples)
+        _ = rows.extent
+        await asyncio.sleep(0)
+        _ = rows.packed
+        return cls(batch, rows)
 
 
 class MetricsHandler:
@@ -23,13 +41,13 @@ class MetricsHandler:
         self._rules = rules
         self._metrics = metrics
 
-    async def prepare(self, records: Records) -> Batch[Record]:
-        """Judge the records, with the keys that they name."""
+    async def prepare(self, records: Records) -> Prepared:
+        """Judge the records, with the keys that they name, and pack what is to be written."""
         batch: Batch[Record] = Batch()
         for start in range(0, len(records), _SLICE):
             batch.extend(await self._judge(records[start : start + _SLICE]))
             await asyncio.sleep(0)
-        return batch
+        return await Prepared.of(batch)
 
     async def _judge(self, records: Records) -> Batch[Record]:
         batch = sort_out(records, self._keys.known, self._rules)
@@ -38,9 +56,9 @@ class MetricsHandler:
             return sort_out(records, self._keys.known, self._rules)
         return batch
 
-    async def write(self, batch: Batch[Record]) -> None:
+    async def write(self, prepared: Prepared) -> None:
         """Write rows and dead letters, and count them."""
-        written = await self._store.write(batch)
+        written = await self._store.write(prepared.batch, prepared.rows)
         self._metrics.records.labels(STORED).inc(written.stored)
         self._metrics.records.labels(DUPLICATE).inc(written.duplicates)
         for rejection in written.refused:

@@ -10,20 +10,19 @@ from asyncpg import exceptions as pg
 
 from infrawatch_common.database import Pool
 from infrawatch_common.dead_letters import DeadLetter, store_dead_letters
-from infrawatch_common.events import Reason, Rejection, Sample
+from infrawatch_common.events import Reason, Rejection
 from infrawatch_common.hosts import NewHost, register_hosts
 from infrawatch_common.kafka import Record
 from infrawatch_ingest import copying
 from infrawatch_ingest.domain.batch import Batch
-from infrawatch_ingest.domain.hours import Extent, extent_of
+from infrawatch_ingest.domain.hours import Extent
 from infrawatch_ingest.domain.judgement import appended
 from infrawatch_ingest.metrics import IngestMetrics
+from infrawatch_ingest.rows import Rows
 from infrawatch_ingest.store_marks import HourMarks, Marked
 from infrawatch_ingest.store_streams import Streams
 
 SERVICE = "ingest"
-
-Judged = tuple[Sample, Record]
 
 # The foreign key, checked for the batch as a set; row triggers would check it once more for each row, which halves the
 # speed. False when a host is missing.
@@ -83,33 +82,35 @@ class Store:
         self._streams = streams
         self._marks = marks or HourMarks()
 
-    async def write(self, batch: Batch[Record]) -> Written:
-        """Store every row and keep every dead letter; a row that the database refuses becomes one too."""
+    async def write(self, batch: Batch[Record], rows: Rows | None = None) -> Written:
+        """Store every row and keep every dead letter; a row that the database refuses becomes one too.
+
+        ``rows`` are the batch's samples, where they were packed before.
+        """
+        rows = rows or Rows(batch.samples)
         async with self._pool.acquire() as connection:
             if batch.refused:
                 await self._bury(connection, batch.refused)
-            written = await self._insert(connection, batch.samples) if batch.samples else Written()
+            written = await self._insert(connection, rows) if rows else Written()
         return written + Written(refused=tuple(rejection for rejection, _ in batch.refused))
 
-    async def _insert(self, connection: Any, samples: Sequence[Judged]) -> Written:
+    async def _insert(self, connection: Any, rows: Rows) -> Written:
         try:
-            return await self._insert_registered(connection, samples)
+            return await self._insert_registered(connection, rows)
         except HostsMissingError:
-            for sample, _ in samples:
-                self._hosts.pop(sample.host_id, None)
-            return await self._insert_registered(connection, samples)
+            for host_id in rows.extent.latest:
+                self._hosts.pop(host_id, None)
+            return await self._insert_registered(connection, rows)
 
-    async def _insert_registered(self, connection: Any, samples: Sequence[Judged]) -> Written:
-        rows = [sample for sample, _ in samples]
-        extent = extent_of(samples)
-        self._streams.add(extent.streams)
-        await self._register(connection, extent.latest)
-        await self._marks.make_chunks(connection, extent.hours)
+    async def _insert_registered(self, connection: Any, rows: Rows) -> Written:
+        self._streams.add(rows.extent.streams)
+        await self._register(connection, rows.extent.latest)
+        await self._marks.make_chunks(connection, rows.extent.hours)
         try:
-            written = None if self._repeats else await self._copy(connection, rows, extent)
-            return written or await self._merge(connection, rows, extent)
+            written = None if self._repeats else await self._copy(connection, rows)
+            return written or await self._merge(connection, rows)
         except _ROW_REFUSED as error:
-            return await self._split(connection, samples, error)
+            return await self._split(connection, rows, error)
 
     async def _register(self, connection: Any, ids: Iterable[str]) -> None:
         new = sorted(host_id for host_id in ids if host_id not in self._hosts)
@@ -117,31 +118,31 @@ class Store:
             await register_hosts(connection, [NewHost(host_id) for host_id in new])
             self._hosts.update(dict.fromkeys(new))
 
-    async def _copy(self, connection: Any, samples: Sequence[Sample], extent: Extent) -> Written | None:
+    async def _copy(self, connection: Any, rows: Rows) -> Written | None:
         """The fast way; None when a row is there already."""
         try:
             async with connection.transaction():
-                await self._begin_insert(connection, extent)
-                await _copy(connection, "metrics", samples)
-                marked = await self._end_insert(connection, extent)
+                await self._begin_insert(connection, rows.extent)
+                await _copy(connection, "metrics", rows)
+                marked = await self._end_insert(connection, rows.extent)
         except pg.UniqueViolationError:
             return None
-        self._remember(extent, marked)
-        return Written(stored=len(samples))
+        self._remember(rows.extent, marked)
+        return Written(stored=len(rows))
 
-    async def _merge(self, connection: Any, samples: Sequence[Sample], extent: Extent) -> Written:
+    async def _merge(self, connection: Any, rows: Rows) -> Written:
         """The way for batches that hold rows stored before, as after a crash; they change nothing."""
         async with connection.transaction():
             await connection.execute(_CREATE_STAGE)
-            await _copy(connection, "metrics_stage", samples)
-            await self._begin_insert(connection, extent)
+            await _copy(connection, "metrics_stage", rows)
+            await self._begin_insert(connection, rows.extent)
             status = await connection.execute(_MERGE)
-            marked = await self._end_insert(connection, extent)
-        self._remember(extent, marked)
+            marked = await self._end_insert(connection, rows.extent)
+        self._remember(rows.extent, marked)
         stored = int(status.rpartition(" ")[2])
         self._metrics.merged_batches.inc()
-        self._repeats = stored < len(samples)
-        return Written(stored=stored, duplicates=len(samples) - stored)
+        self._repeats = stored < len(rows)
+        return Written(stored=stored, duplicates=len(rows) - stored)
 
     async def _begin_insert(self, connection: Any, extent: Extent) -> None:
         if not await connection.fetchval(_BEGIN_INSERT, list(extent.latest)):
@@ -161,14 +162,13 @@ class Store:
         self._hosts.update({host_id: seen for host_id, seen in extent.latest.items() if self._advances(host_id, seen)})
         self._marks.remember(marked)
 
-    async def _split(self, connection: Any, samples: Sequence[Judged], error: Exception) -> Written:
+    async def _split(self, connection: Any, rows: Rows, error: Exception) -> Written:
         """Halve until the refused row is alone; the others are stored."""
-        if len(samples) > 1:
+        if len(rows) > 1:
             self._metrics.split_batches.inc()
-            middle = len(samples) // 2
-            first = await self._insert(connection, samples[:middle])
-            return first + await self._insert(connection, samples[middle:])
-        sample, record = samples[0]
+            first, second = rows.halves()
+            return await self._insert(connection, first) + await self._insert(connection, second)
+        sample, record = rows.judged[0]
         detail = f"{type(error).__name__} ({getattr(error, 'sqlstate', 'not sent')})"
         rejection = Rejection(Reason.REFUSED_BY_DATABASE, detail, sample.host_id)
         await self._bury(connection, [(rejection, record)])
@@ -178,10 +178,8 @@ class Store:
         await store_dead_letters(connection, SERVICE, [_letter(rejection, record) for rejection, record in refused])
 
 
-async def _copy(connection: Any, table: str, samples: Sequence[Sample]) -> None:
-    await connection.copy_to_table(
-        table, source=memoryview(copying.rows(samples)), columns=copying.COLUMNS, format="binary"
-    )
+async def _copy(connection: Any, table: str, rows: Rows) -> None:
+    await connection.copy_to_table(table, source=memoryview(rows.packed), columns=copying.COLUMNS, format="binary")
 
 
 def _letter(rejection: Rejection, record: Record) -> DeadLetter:
