@@ -77,6 +77,7 @@ def subscribe(
         max_records=settings.batch_max_records,
         batch_timeout_ms=_EMPTY_POLL_MS,
         fetch_max_wait_ms=_FETCH_MAX_WAIT_MS,
+        fetch_max_bytes=settings.kafka_fetch_max_bytes,
         max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
         session_timeout_ms=int(settings.kafka_session_timeout * 1000),
         heartbeat_interval_ms=int(settings.kafka_session_timeout * 1000 / _HEARTBEATS_A_SESSION),

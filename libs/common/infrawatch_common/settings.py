@@ -139,6 +139,12 @@ class KafkaSettings(KafkaClientSettings):
         le=300,
         description="Seconds without heartbeat after which a member's partitions go to another.",
     )
+    kafka_fetch_max_bytes: int = Field(
+        1536 * 1024,
+        ge=64 * 1024,
+        le=256 * 1024 * 1024,
+        description="Most bytes that a fetch brings; a larger record comes alone. Memory grows by some 30 times of it.",
+    )
     batch_max_records: int = Field(10_000, ge=1, le=50_000, description="Most records in one transaction.")
     stall_timeout: float = Field(
         120.0,
