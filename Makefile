@@ -28,8 +28,8 @@ setup: ## Install what is missing: packages, virtual environment, Debian tree
 test: setup ## Run every test, on a stack of its own
 	@$(VENV)/pytest
 
-bench: setup ## Measure, against references in the same minute; also writes .local/bench.json
-	@PYTHONPATH=infra/local:tests $(VENV)/python tests/bench/drain.py
+bench: setup ## Measure, against references in the same minute (some: ONLY="drain latency"); see docs/benchmarks.md
+	@PYTHONPATH=infra/local:tests $(VENV)/python -m bench $(ONLY)
 
 test-unit: setup ## Run the tests that need no stack
 	@$(VENV)/pytest tests/unit tests/contract

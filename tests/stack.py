@@ -225,6 +225,11 @@ class Service:
         assert found, f"no series {line}"
         return float(found[1])
 
+    def series(self, name: str) -> dict[str, float]:
+        """All values of a metric, by the labels as they are exposed. Raises ``OSError`` when nothing answers."""
+        found = re.findall(rf"^{re.escape(name)}(?:{{(.*)}})? (\S+)$", self._get("/metrics"), re.MULTILINE)
+        return {labels: float(value) for labels, value in found}
+
     def _get(self, path: str) -> str:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:

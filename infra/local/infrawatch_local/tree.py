@@ -16,8 +16,12 @@ from infrawatch_local.sandbox import Sandbox
 from infrawatch_local.stamps import digest
 
 SUITE = "trixie"
-# docker-compose validates the compose file in the tests; it needs no engine for that.
-PACKAGES = ("postgresql-17-timescaledb", "openjdk-21-jre-headless", "maven", "prometheus", "docker-compose")
+# docker-compose validates the compose file in the tests; it needs no engine for that. The benchmarks measure the agent
+# beside prometheus-node-exporter.
+PACKAGES = (
+    *("postgresql-17-timescaledb", "openjdk-21-jre-headless", "maven"),
+    *("prometheus", "prometheus-node-exporter", "docker-compose"),
+)
 MOUNT_POINTS = ("data", "opt/kafka")
 
 _POM = Path(__file__).resolve().parents[1] / "pom.xml"
