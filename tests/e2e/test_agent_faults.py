@@ -10,7 +10,12 @@ from typing import Any
 import psutil
 from aiokafka import TopicPartition
 
-from agents import agent_environment, reading
+from agents import HOST, agent_environment, reading
+from infrawatch_agent.identity import CurrentIdentity, load_identity
+from infrawatch_agent.metrics import Metrics
+from infrawatch_agent.outbox import Outbox
+from infrawatch_agent.sender import Outgoing, Sender
+from infrawatch_agent.settings import parse
 from infrawatch_local.stack import Stack
 from stack import Service, Topics, eventually
 
@@ -87,7 +92,7 @@ async def _answers(agent: Service) -> bool:
 async def test_a_full_disk_silences_no_host_and_what_is_lost_is_counted(
     stack: Stack, topics: Topics, service: MakeService, tmp_path: Path
 ) -> None:
-    environment = agent_environment(topics, tmp_path, memory_max_bytes=10_000, backfill_rate=1000, send_timeout=3)
+    environment = agent_environment(topics, tmp_path, memory_max_bytes=1000, backfill_rate=1000, send_timeout=3)
     state = tmp_path / "small"
     state.mkdir()
     environment["INFRAWATCH_STATE_DIRECTORY"] = str(state)
@@ -113,6 +118,44 @@ async def test_a_full_disk_silences_no_host_and_what_is_lost_is_counted(
     assert agent.stop() == 0
     [numbers] = (await sequences(topics)).values()
     assert len(set(range(max(numbers))) - set(numbers)) == dropped
+
+
+async def test_an_outage_leaves_no_producer_behind_that_repeats_its_requests(
+    stack: Stack, topics: Topics, tmp_path: Path
+) -> None:
+    """An idempotent producer of aiokafka never gives up what is in flight, not even when it is stopped."""
+    settings = parse(agent_environment(topics, tmp_path, send_timeout=1))
+    outbox = Outbox(tmp_path / "spool.sqlite", settings.spool_max_bytes, settings.memory_max_bytes)
+    current = CurrentIdentity(settings, load_identity(settings))
+    sender = Sender(settings, outbox, Outgoing(HOST, current), Metrics())
+    before = len(asyncio.all_tasks())
+    sending = asyncio.create_task(sender.run())
+
+    async def sent() -> bool:
+        return sender.problem is None and outbox.records == 0
+
+    async def failed() -> bool:
+        return sender.problem is not None
+
+    for number in range(2):
+        outbox.put(topics.metrics, b"%d" % number)
+        sender.wake()
+        await eventually(sent)
+        stack.kafka.kill()
+        outbox.put(topics.metrics, b"in flight")
+        sender.wake()
+        await eventually(failed)
+        stack.kafka.start()
+        await eventually(sent)
+
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+    async def nothing_is_left() -> bool:
+        return len(asyncio.all_tasks()) <= before
+
+    await eventually(nothing_is_left)
+    outbox.close()
 
 
 def fill(path: Path) -> None:

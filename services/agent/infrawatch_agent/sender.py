@@ -278,8 +278,10 @@ async def _stop(producer: Any) -> None:
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await producer.stop()
         except TimeoutError:
-            producer._message_accumulator.fail_all(TimeoutError())  # noqa: SLF001 - there is no public way
-            await producer._sender.close()  # noqa: SLF001 - before the client: requests in flight wait for it
+            # There is no public way. Requests in flight wait for the client and give their batches back, so the sender
+            # ends before the client, and the batches are given up last.
+            await producer._sender.close()  # noqa: SLF001
             await producer.client.close()
+            producer._message_accumulator.fail_all(TimeoutError())  # noqa: SLF001
     except (KafkaError, OSError) as error:
         _log.debug("the producer did not stop in order", extra=fields(error=repr(error)))

@@ -85,7 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     memory_max_bytes: Annotated[
         int,
         Meta(
-            ge=10_000,
+            ge=1000,
             le=2_000_000,
             description="Most bytes of unsent records in memory while the spool cannot be written; the newest stay.",
         ),
