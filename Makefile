@@ -5,7 +5,7 @@ LOCAL := PYTHONPATH=infra/local $(PYTHON) -m infrawatch_local
 SOURCES := infra/local libs schemas services tests
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs setup test bench test-unit lint types contracts contracts-check format lock images ci clean compose-secrets
+.PHONY: help up down status logs setup test bench faults faults-short test-unit lint types contracts contracts-check format lock images ci clean compose-secrets
 
 help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,13 @@ test: setup ## Run every test, on a stack of its own
 
 bench: setup ## Measure, against references in the same minute (some: ONLY="drain latency"); see docs/benchmarks.md
 	@PYTHONPATH=infra/local:tests $(VENV)/python -m bench $(ONLY)
+
+faults: setup ## Break everything at full length (FACTOR=0.1: a tenth; ROWS="4 6": those alone; SOAK=1: an hour more)
+	@PYTHONPATH=infra/local:schemas:tests $(VENV)/python -P -m faults.run \
+	    --factor $(or $(FACTOR),1) $(if $(ROWS),--rows "$(ROWS)") $(if $(SOAK),--soak)
+
+faults-short: setup ## Break everything in the shortest way, as tests
+	@$(VENV)/pytest tests/faults
 
 test-unit: setup ## Run the tests that need no stack
 	@$(VENV)/pytest tests/unit tests/contract

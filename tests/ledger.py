@@ -1,7 +1,8 @@
 """The checker of promises 1 and 2: what the broker acknowledged, against what the database holds."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,8 @@ from aiokafka import AIOKafkaProducer
 from infrawatch_common.events import HostKey
 from records import body, host_key, sample, signature
 from stack import Database, Topics
+
+_ID = re.compile(rb'"id":"([0-9a-f-]{36})"')
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,14 @@ def compare(acknowledged: Iterable[str], attempted: Iterable[str], stored: Itera
     )
 
 
+Shape = Callable[[dict[str, Any]], Sequence[dict[str, Any]]]
+
+
+def as_it_is(record: dict[str, Any]) -> Sequence[dict[str, Any]]:
+    """One sample is one record."""
+    return [record]
+
+
 @dataclass
 class Load:
     """Sends signed samples of several hosts and remembers what was acknowledged."""
@@ -60,14 +71,17 @@ class Load:
         self._sequence[host] += 1
         return sample(host, self._sequence[host], datetime.now(UTC), **changes)
 
-    async def send(self, producer: AIOKafkaProducer, rounds: int) -> None:
-        """Send ``rounds`` samples of every host, and wait for each to be acknowledged."""
+    async def send(self, producer: AIOKafkaProducer, rounds: int, shape: Shape = as_it_is) -> None:
+        """Send ``rounds`` samples of every host, and wait for each to be acknowledged.
+
+        ``shape`` makes of each sample what is sent instead: the same twice, for instance.
+        """
         waiting = []
         for _ in range(rounds):
             for host in self.host_ids:
-                record = self.next_record(host)
-                self.attempted.add(record["id"])
-                waiting.append((record["id"], await send(producer, self.topics, record)))
+                for record in shape(self.next_record(host)):
+                    self.attempted.add(record["id"])
+                    waiting.append((record["id"], await send(producer, self.topics, record)))
         for name, future in waiting:
             await future
             self.acknowledged.add(name)
@@ -88,10 +102,9 @@ async def stored_ids(database: Database) -> list[str]:
     """The ids of all rows and of all dead letters that have one."""
     async with database.admin() as connection:
         rows = await connection.fetch("SELECT id::text FROM metrics")
-        letters = await connection.fetch(
-            "SELECT substring(convert_from(value, 'UTF8') FROM '\"id\":\"([0-9a-f-]{36})\"') FROM dead_letters"
-        )
-    return [row[0] for row in (*rows, *letters) if row[0]]
+        letters = await connection.fetch("SELECT value FROM dead_letters")
+    named = (_ID.search(letter["value"] or b"") for letter in letters)
+    return [row[0] for row in rows] + [found[1].decode() for found in named if found]
 
 
 def producer(topics: Topics) -> AIOKafkaProducer:

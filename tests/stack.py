@@ -155,6 +155,7 @@ class Service:
         within: Sequence[str] = (),
     ) -> None:
         """``within`` is a command that ends by executing what is appended to it, such as ``unshare``."""
+        self.host = environment.get("INFRAWATCH_HTTP_HOST", "127.0.0.1")
         self.port = free_ports(1)[0]
         self.log = directory / f"{name}-{secrets.token_hex(3)}.log"
         self._name = name
@@ -174,11 +175,15 @@ class Service:
             time.sleep(0.05)
         return self
 
+    def command(self) -> list[str]:
+        """The command line that starts it."""
+        return self._argv
+
     def launch(self) -> None:
         """Start it without waiting."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._argv, env=self._environment, stdout=log, stderr=log, preexec_fn=_die_with_parent
+                self.command(), env=self._environment, stdout=log, stderr=log, preexec_fn=_die_with_parent
             )
 
     @property
@@ -186,6 +191,21 @@ class Service:
         """Id of the process."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def running_pid(self) -> int | None:
+        """Its process, while it runs."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended; None while it runs or before it was started."""
+        return self._process.poll() if self._process is not None else None
+
+    @property
+    def url(self) -> str:
+        """Where it serves health checks and metrics."""
+        return f"http://{self.host}:{self.port}"
 
     def running(self) -> bool:
         """Whether it has not ended."""
@@ -232,7 +252,7 @@ class Service:
 
     def _get(self, path: str) -> str:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as response:
                 return str(response.read().decode())
         except urllib.error.HTTPError as error:
             return error.read().decode()

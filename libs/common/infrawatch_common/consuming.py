@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -26,6 +26,8 @@ ResultT = TypeVar("ResultT")
 _WATCH_INTERVAL = 2.0
 _RPC_TIMEOUT = 10.0
 _LONGEST_BACK_OFF = 5.0
+# The share of the stall timeout after which a consumer without progress is no longer ready.
+_UNHEALTHY = 0.25
 
 _log = get_logger(__name__)
 
@@ -36,8 +38,21 @@ class _Run:
 
     partition: TopicPartition
     count: int
+    first_offset: int
     next_offset: int
     appended_ms: int  # of the oldest
+
+
+class _Span(NamedTuple):
+    """Offsets of one partition that are written and not yet committed, from the first to the one after the last."""
+
+    first_offset: int
+    next_offset: int
+
+    def after(self, committed: "_Span | None") -> "_Span":
+        """What is left of it when its beginning has been committed."""
+        begins_so = committed is not None and committed.first_offset == self.first_offset
+        return _Span(committed.next_offset, self.next_offset) if committed is not None and begins_so else self
 
 
 class StalledError(Exception):
@@ -73,15 +88,17 @@ class BatchConsumer(Generic[BatchT]):
     ) -> None:
         self._flush = flush
         self._pace = Pace()
-        self._written: dict[TopicPartition, int] = {}  # offsets that can be committed after the next flush
+        self._written: dict[TopicPartition, _Span] = {}  # what can be committed after the next flush
         self._checkpointing = asyncio.Lock()
         self._prepare = prepare
         self._write = write
         self._metrics = metrics
         self._stall_timeout = stall_timeout
+        self._stall = StallDetector(stall_timeout, time.monotonic())
         self._subscriber: HasConsumer | None = None
         self._writing: asyncio.Task[None] | None = None
         self._in_hand: Counter[TopicPartition] = Counter()
+        self._committed: dict[TopicPartition, int] = {}
         self._done = 0
         self._closing = False
         self._database_problem: str | None = None
@@ -129,7 +146,7 @@ class BatchConsumer(Generic[BatchT]):
             started = time.monotonic()
             await self._until_database_answers(lambda: self._write(batch))
             self._observe(runs, time.monotonic() - started)
-            self._written.update({run.partition: run.next_offset for run in runs})
+            self._note_written(runs)
             await self._checkpoint_when_due()
         except Exception as error:  # noqa: BLE001 - the service ends with it
             self._fail(error)
@@ -143,34 +160,62 @@ class BatchConsumer(Generic[BatchT]):
         oldest = min(run.appended_ms for run in runs) / 1000
         self._metrics.delay_seconds.observe(max(0.0, time.time() - oldest))
 
+    def _note_written(self, runs: Sequence[_Run]) -> None:
+        for run in runs:
+            before = self._written.get(run.partition)
+            goes_on = before is not None and before.next_offset == run.first_offset
+            first = before.first_offset if before is not None and goes_on else run.first_offset
+            self._written[run.partition] = _Span(first, run.next_offset)
+
     async def _checkpoint_when_due(self) -> None:
         if self._flush is None or self._pace.is_due(time.monotonic()):
             await self._checkpoint()
 
     async def _checkpoint(self) -> None:
         async with self._checkpointing:
-            offsets = dict(self._written)
-            if not offsets:
+            written = dict(self._written)
+            if not written:
                 return
             if self._flush is not None:
-                began = time.monotonic()
-                await self._until_database_answers(self._flush)
-                self._pace.done(began, time.monotonic())
-            await self._commit(offsets)
-            self._written = {p: offset for p, offset in self._written.items() if offsets.get(p) != offset}
+                await self._until_database_answers(self._flush_at_pace)
+            await self._commit(written)
+            self._written = {
+                partition: span.after(written.get(partition))
+                for partition, span in self._written.items()
+                if span != written.get(partition)
+            }
 
-    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+    async def _flush_at_pace(self) -> None:
+        assert self._flush is not None
+        began = time.monotonic()
+        await self._flush()
+        self._pace.done(began, time.monotonic())
+
+    async def _commit(self, written: Mapping[TopicPartition, _Span]) -> None:
         consumer = self._consumer()
         if consumer is None:
             return
-        owned = {partition: offset for partition, offset in offsets.items() if partition in consumer.assignment()}
+        owned = {partition: span for partition, span in written.items() if partition in consumer.assignment()}
         try:
-            if owned:
-                await consumer.commit(owned)
+            offsets = {p: span.next_offset for p, span in owned.items() if await self._is_news(consumer, p, span)}
+            if offsets:
+                await consumer.commit(offsets)
+                self._committed.update(offsets)
         except (KafkaError, IllegalStateError) as error:
             # The partitions have moved; their new owner reads these records again, which changes nothing.
             self._metrics.commit_failures.inc()
             _log.warning("offsets not committed", error=str(error), partitions=len(owned))
+
+    async def _is_news(self, consumer: AIOKafkaConsumer, partition: TopicPartition, span: _Span) -> bool:
+        """Whether committing takes the partition forward.
+
+        A partition that went to another member and came back may be ahead of the batch in hand, and a batch that is
+        read again behind what was committed meanwhile. Where batches follow each other there is nothing to ask.
+        """
+        if self._committed.get(partition) == span.first_offset:
+            return True
+        committed = await consumer.committed(partition)
+        return committed is None or committed < span.next_offset
 
     async def _until_database_answers(self, work: Callable[[], Awaitable[ResultT]]) -> ResultT:
         retrying = AsyncRetrying(
@@ -207,17 +252,18 @@ class BatchConsumer(Generic[BatchT]):
         consumer = self._consumer()
         if consumer is None:
             return "not yet joined to the consumer group"
+        if self._stall.without_progress > self._stall_timeout * _UNHEALTHY:
+            return f"no record done for {self._stall.without_progress:.0f} s although there are some"
         return self._database_problem
 
     async def watch(self, ping: Callable[[], Awaitable[bool]]) -> None:
         """Keep the lag metric true, for ever; raise ``StalledError`` when there is lag without progress."""
-        detector = StallDetector(self._stall_timeout, time.monotonic())
         while True:
             await asyncio.sleep(_WATCH_INTERVAL)
             await self._checkpoint_when_due()
             lag = await self._measure_lag()
             seen = Observation(lag, self._done, self._database_problem is not None, lag is not None or await ping())
-            stuck = detector.stalled_for(seen, time.monotonic())
+            stuck = self._stall.stalled_for(seen, time.monotonic())
             if stuck is not None:
                 msg = f"no progress for {stuck:.0f} s with a lag of {lag} records"
                 raise StalledError(msg)
@@ -244,5 +290,6 @@ def _runs(records: Records) -> list[_Run]:
     runs: list[_Run] = []
     for (topic, partition), group in groupby(records, key=attrgetter("topic", "partition")):
         run = list(group)
-        runs.append(_Run(TopicPartition(topic, partition), len(run), run[-1].offset + 1, run[0].timestamp))
+        where = TopicPartition(topic, partition)
+        runs.append(_Run(where, len(run), run[0].offset, run[-1].offset + 1, run[0].timestamp))
     return runs

@@ -16,6 +16,8 @@ else:
     Pool = asyncpg.Pool
     Connection = asyncpg.pool.PoolConnectionProxy
 
+_CONNECT_TIMEOUT = 5.0
+
 # Errors of the moment: the same statement can succeed later without any change to it.
 _TRANSIENT: tuple[type[Exception], ...] = (
     OSError,
@@ -50,14 +52,28 @@ def create_pool(
     Call it in a running event loop, and await the pool before its first use. ``application`` is the name in
     ``pg_stat_activity``; ``server_settings`` are run-time parameters of every connection.
     """
-    pool: Pool = asyncpg.create_pool(
+    return _BoundedPool(
         str(settings.database_url),
         password=settings.database_password.get_secret_value(),
         min_size=0,
         max_size=settings.database_pool_size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300.0,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         command_timeout=settings.database_timeout,
-        timeout=5.0,
+        timeout=_CONNECT_TIMEOUT,
         server_settings={"application_name": application, "timezone": "UTC", **(server_settings or {})},
         **options,
     )
-    return pool
+
+
+class _BoundedPool(Pool):
+    """Gives a connection, and takes it back, within a bound.
+
+    Taking back waits for the server; one that died without a word would keep the task that has just given up on it.
+    """
+
+    def acquire(self, *, timeout: float | None = _CONNECT_TIMEOUT) -> Any:
+        return super().acquire(timeout=timeout)

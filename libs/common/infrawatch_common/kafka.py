@@ -21,6 +21,7 @@ from faststream.security import BaseSecurity, SASLScram512
 from pydantic import BaseModel
 
 from infrawatch_common.logs import get_logger
+from infrawatch_common.lost_connections import survive_lost_connections
 from infrawatch_common.settings import ConsumerSettings, KafkaClientSettings, refuse, variable
 
 Record = ConsumerRecord[bytes, bytes]
@@ -31,6 +32,8 @@ Records = tuple[Record, ...]
 _MAX_POLL_INTERVAL_MS = 24 * 3600 * 1000
 # FastStream sleeps this long once more after an empty poll, so it adds to the delay of a lone record.
 _EMPTY_POLL_MS = 20
+# What a request may take longer than a session: the one that joins a group takes as long as a lost member's session.
+_REQUEST_MARGIN_S = 3.0
 _FETCH_MAX_WAIT_MS = 100
 # A member learns from its next heartbeat that another one has come or gone; until then the partitions do not move.
 _HEARTBEATS_A_SESSION = 12
@@ -42,6 +45,7 @@ _log = get_logger(__name__)
 
 def create_broker(settings: ConsumerSettings) -> KafkaBroker:
     """A broker that creates no topics, validates nothing by itself, and stops in order."""
+    survive_lost_connections()
     logger = logging.getLogger("infrawatch.kafka")
     logger.setLevel(logging.WARNING)  # FastStream logs two lines a batch at INFO
     return KafkaBroker(
@@ -51,6 +55,7 @@ def create_broker(settings: ConsumerSettings) -> KafkaBroker:
         apply_types=False,
         graceful_timeout=settings.stop_timeout,
         metadata_max_age_ms=_METADATA_MAX_AGE_MS,
+        request_timeout_ms=int((settings.kafka_session_timeout + _REQUEST_MARGIN_S) * 1000),
         logger=logger,
     )
 

@@ -28,7 +28,9 @@ def create_app(settings: Settings) -> Service:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     metrics = IngestMetrics(registry)
-    pool = create_pool(settings, application="infrawatch-ingest", reset=_nothing_to_reset)
+    # A suspended replica loses its transaction when it loses its partitions: their new owner waits for its rows.
+    abandoned = {"idle_in_transaction_session_timeout": f"{settings.kafka_session_timeout * 1000:.0f}"}
+    pool = create_pool(settings, application="infrawatch-ingest", server_settings=abandoned, reset=_nothing_to_reset)
     keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
     streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max)
     store = Store(pool, metrics, timedelta(seconds=settings.last_seen_interval), streams)

@@ -1,6 +1,7 @@
 """The order of writing and committing, without a broker: what is committed was written before."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -25,6 +26,8 @@ class FakeConsumer:
         self.log = log
         self.owned = {PARTITION}
         self.refuse: Exception | None = None
+        self.last: int | None = None
+        self.asked = 0
 
     def assignment(self) -> set[TopicPartition]:
         return self.owned
@@ -32,7 +35,12 @@ class FakeConsumer:
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         if self.refuse is not None:
             raise self.refuse
-        self.log.append(("committed", offsets[PARTITION]))
+        self.last = offsets[PARTITION]
+        self.log.append(("committed", self.last))
+
+    async def committed(self, _partition: TopicPartition) -> int | None:
+        self.asked += 1
+        return self.last
 
 
 class World:
@@ -170,6 +178,36 @@ async def test_a_commit_that_a_rebalance_refuses_is_counted_and_survived() -> No
     assert world.metrics.commit_failures._value.get() == 1
 
 
+async def test_a_batch_that_is_read_again_after_a_rebalance_takes_no_offset_back() -> None:
+    world = World()
+    for batch in ([0, 1], [2, 3], [0, 1], [2], [3, 4]):  # the third is read again, from where a rebalance began
+        await world.handle(*batch)
+    await world.under_test.drain()
+    assert [entry for entry in world.log if entry[0] == "committed"] == [
+        ("committed", 2),
+        ("committed", 4),
+        ("committed", 5),
+    ]
+
+
+async def test_a_batch_in_hand_takes_no_offset_back_that_another_member_has_taken_forward() -> None:
+    world = World()
+    await world.handle(0)
+    await world.under_test._settle()
+    world.consumer.last = 100
+    await world.handle(5)
+    await world.under_test.drain()
+    assert ("committed", 6) not in world.log
+
+
+async def test_batches_that_follow_each_other_are_committed_without_a_question() -> None:
+    world = World()
+    for number in range(5):
+        await world.handle(number)
+    await world.under_test.drain()
+    assert world.consumer.asked == 1
+
+
 async def test_nothing_new_is_taken_while_stopping() -> None:
     world = World()
     await world.under_test.drain()
@@ -254,3 +292,25 @@ async def _no_lag() -> int:
 
 async def _answers() -> bool:
     return True
+
+
+async def test_after_an_outage_the_next_commit_waits_for_no_more_than_a_flush_takes() -> None:
+    world = World()
+    attempts: list[float] = []
+    begins: list[float] = []
+
+    async def away_twice() -> None:
+        attempts.append(time.monotonic())
+        if len(attempts) < 3:
+            raise ConnectionRefusedError
+
+    def note(began: float, ended: float) -> None:
+        assert ended >= began
+        begins.append(began)
+
+    world.under_test._flush = away_twice
+    world.under_test._pace.done = note  # type: ignore[method-assign]
+    await world.handle(0)
+    await world.under_test._settle()
+    assert world.log[-1] == ("committed", 1)
+    assert attempts[1] < begins[0] <= attempts[2], "the time of the attempts that failed does not count"

@@ -42,12 +42,18 @@ class Subscriber:
 async def nothing(_batch: Any) -> None: ...
 
 
+def watched_consumer(consumer: StuckConsumer, patience: float = 0.05) -> BatchConsumer[Any]:
+    metrics = ConsumerMetrics("test", CollectorRegistry())
+    made: BatchConsumer[Any] = BatchConsumer(nothing, nothing, metrics, patience)
+    made.attach(Subscriber(consumer))
+    return made
+
+
 async def watched(consumer: StuckConsumer, *, broker_answers: bool) -> None:
     async def ping() -> bool:
         return broker_answers
 
-    under_test: BatchConsumer[Any] = BatchConsumer(nothing, nothing, ConsumerMetrics("test", CollectorRegistry()), 0.05)
-    under_test.attach(Subscriber(consumer))
+    under_test = watched_consumer(consumer)
     async with asyncio.timeout(1):
         await under_test.watch(ping)
 
@@ -60,6 +66,21 @@ def _often(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_lag_without_progress_ends_the_consumer() -> None:
     with pytest.raises(StalledError, match="lag of 10"):
         await watched(StuckConsumer(), broker_answers=True)
+
+
+async def test_lag_without_progress_is_no_readiness_even_before_it_is_a_stall() -> None:
+    async def ping() -> bool:
+        return True
+
+    under_test = watched_consumer(StuckConsumer(), patience=0.5)
+    assert await under_test.check() is None
+    watching = asyncio.create_task(under_test.watch(ping))
+    async with asyncio.timeout(5):
+        while await under_test.check() is None:  # noqa: ASYNC110 - it is asked, as by a supervisor
+            await asyncio.sleep(0.001)
+    assert not watching.done()
+    with pytest.raises(StalledError):
+        await watching
 
 
 async def test_a_consumer_that_cannot_ask_a_broker_which_answers_is_ended() -> None:
