@@ -14,7 +14,7 @@ import psutil
 
 from agents import agent_environment
 from bench.draining import MEGABYTE
-from bench.figures import Point, slope
+from bench.figures import Point, after_warm_up, slope
 from bench.results import Goal, Of, Reference, Result, Sense
 from bench.setting import Setting
 from infrawatch_local import settings as local_settings
@@ -95,10 +95,15 @@ class _Watched:
         return self._cpu() - self._began[1]
 
     def growth(self, simulated_seconds: float) -> float:
-        """Percent by which memory grows in an hour of simulated time."""
+        """Percent by which memory grows in an hour of simulated time, after the first quarter."""
         real = time.monotonic() - self._began[0]
-        a_second = slope(self.memory) * real / simulated_seconds
+        a_second = slope(after_warm_up(self.memory)) * real / simulated_seconds
         return 100 * a_second * 3600 / statistics.median(megabytes for _, megabytes in self.memory)
+
+    def course(self, moments: int = 9) -> list[float]:
+        """MB from the first to the last."""
+        last = len(self.memory) - 1
+        return [round(self.memory[last * moment // (moments - 1)][1], 2) for moment in range(moments)]
 
     def _cpu(self) -> float:
         times = self.process.cpu_times()
@@ -153,7 +158,10 @@ def _results(ours: _Watched, theirs: _Watched, samples: int, counted: Mapping[st
             ours.growth(simulated),
             "%/h",
             goal=_at_most(_MOST_GROWTH),
-            detail={"node_exporter": round(theirs.growth(simulated), 1)},
+            detail={
+                "course_mb": ours.course(),
+                _NAME: {"growth": round(theirs.growth(simulated), 1), "course_mb": theirs.course()},
+            },
         ),
     ]
 

@@ -21,7 +21,7 @@ from stack import Topics, fresh_topics
 
 PARTITIONS = 12
 COLUMNS = ("id", "host_id", "timestamp", "cpu", "memory", "disk", "uptime")
-_SPACING = timedelta(milliseconds=7)  # between records; half a million cover an hour
+_SPACING = timedelta(milliseconds=7)  # between records, up to now; half a million cover an hour
 _RUN = 10_000
 
 
@@ -44,11 +44,10 @@ class Kind:
 
 @dataclass(frozen=True)
 class Backlog:
-    """``messages`` are on the topic; ``rows`` is the CSV file of the different records, one row each."""
+    """What is on a topic; ``rows`` is the CSV file of the different records, one row each."""
 
     kind: Kind
     topics: Topics
-    messages: int
     rows: Path
 
 
@@ -67,12 +66,12 @@ async def preload(stack: Stack, kind: Kind, directory: Path) -> Backlog:
         write = csv.writer(files.enter_context(rows.open("w", newline=""))).writerow
         async with producer(topics) as sending:
             batches = _Batches(sending, topics.metrics)
-            for record, again in _stream(kind, datetime.now(UTC) - timedelta(hours=1)):
+            for record, again in _stream(kind, datetime.now(UTC) - kind.records * _SPACING):
                 if not again:
                     write([record[name] for name in COLUMNS])
                 await batches.add(record)
             await batches.flush()
-    return Backlog(kind, topics, batches.added, rows)
+    return Backlog(kind, topics, rows)
 
 
 def _stream(kind: Kind, start: datetime) -> Iterator[tuple[dict[str, Any], bool]]:
@@ -95,7 +94,6 @@ class _Batches:
     """Fills a batch for each partition by hand: to send records one by one takes five times as long."""
 
     def __init__(self, sending: AIOKafkaProducer, topic: str) -> None:
-        self.added = 0
         self._sending = sending
         self._topic = topic
         self._keys: dict[str, tuple[HostKey, int]] = {}
@@ -106,18 +104,20 @@ class _Batches:
         key, partition = self._key(record["host_id"])
         value = body(record)
         headers = [signature(key, value, self._topic)]
-        batch = self._open.setdefault(partition, self._sending.create_batch())
-        if batch.append(key=key.host_id.encode(), value=value, timestamp=None, headers=headers) is None:
+        if not self._append(partition, key.host_id.encode(), value, headers):
             await self._send(partition)
-            batch = self._open[partition] = self._sending.create_batch()
-            assert batch.append(key=key.host_id.encode(), value=value, timestamp=None, headers=headers)
-        self.added += 1
+            assert self._append(partition, key.host_id.encode(), value, headers), "a record is larger than a batch"
 
     async def flush(self) -> None:
         """Send what is left, and wait until everything is acknowledged."""
         for partition in list(self._open):
             await self._send(partition)
         await asyncio.gather(*self._sent)
+
+    def _append(self, partition: int, key: bytes, value: bytes, headers: list[tuple[str, bytes]]) -> bool:
+        if partition not in self._open:
+            self._open[partition] = self._sending.create_batch()
+        return self._open[partition].append(key=key, value=value, timestamp=None, headers=headers) is not None
 
     async def _send(self, partition: int) -> None:
         batch = self._open.pop(partition)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 
-from bench.draining import records_done
+from bench.draining import outcomes
 from bench.figures import Point, after_warm_up, percentile, slope
 from bench.live import Agents, Sample, host_key_pairs
 from bench.reference import enrol
@@ -80,11 +80,11 @@ class _Count:
     async def sample(self, ingest: Service) -> None:
         """Note the lag, for ever."""
         while True:
-            done = await asyncio.to_thread(records_done, ingest)
+            done = (await asyncio.to_thread(outcomes, ingest)).total()
             # What was acknowledged while ingest answered counts as lag: rather too much of it than too little.
             self.lag.append((time.monotonic(), max(0.0, self._acknowledged - done)))
             await asyncio.sleep(_SAMPLING)
 
     async def done(self, ingest: Service) -> bool:
         """Whether everything acknowledged is done."""
-        return await asyncio.to_thread(records_done, ingest) >= self._acknowledged
+        return (await asyncio.to_thread(outcomes, ingest)).total() >= self._acknowledged

@@ -36,8 +36,6 @@ async def measure_growth(setting: Setting) -> list[Result]:
         backlog = await setting.backlog(Kind(case.hosts, setting.sizes.growth_records, case.repeats))
         found, detail = median_of(setting.sizes.rounds, partial(drain, setting, backlog, days=case.days))
         results.append(
-            Result(
-                f"drain, {case.name}", found.rate, "records/s", Reference("psql \\copy", found.copied), detail=detail
-            )
+            Result(f"drain, {case.name}", found.rate, "rows/s", Reference("psql \\copy", found.copied), detail=detail)
         )
     return results
