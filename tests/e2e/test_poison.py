@@ -2,36 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from ledger import Load, producer
+from poisons import poisons
 from records import body, host_key, signature
 from stack import Database, Service, Topics, eventually, ingest_environment
 
 HOST = "host-0"
 BATCH = 5000
-
-
-def poisons(good: dict[str, Any]) -> dict[str, tuple[bytes | None, str]]:
-    """Kind → body and the reason that its dead letter must carry."""
-    value = body(good)
-    return {
-        "bad JSON": (value[:-1], "malformed"),
-        "NUL in a string": (body({**good, "host_id": "host\0"}), "invalid"),
-        "lone surrogate": (value.replace(b'"host-0"', b'"\\ud800"'), "malformed"),
-        "NaN": (value.replace(b"12.5", b"NaN"), "invalid"),
-        "1e400": (value.replace(b"12.5", b"1e400"), "invalid"),
-        "integer beyond 64 bits": (body({**good, "uptime": 2**64}), "invalid"),
-        "depth 25,000, as deep as the largest record can be": (
-            value[:-1] + b',"x":' + b"[" * 25_000 + b"]" * 25_000 + b"}",
-            "malformed",
-        ),
-        "duplicate keys": (value.replace(b'"cpu":12.5', b'"cpu":12.5,"cpu":1.0'), "duplicate_keys"),
-        "wrong type": (body({**good, "cpu": "12.5"}), "invalid"),
-        "not UTF-8": (b"\xff\xfe" + value, "malformed"),
-        "empty": (b"", "empty"),
-        "tombstone": (None, "empty"),
-    }
 
 
 async def test_one_bad_record_of_each_kind_among_5000_becomes_one_dead_letter_and_the_others_are_stored(
