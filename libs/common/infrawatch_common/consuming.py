@@ -51,8 +51,9 @@ class _Span(NamedTuple):
 
     def after(self, committed: "_Span | None") -> "_Span":
         """What is left of it when its beginning has been committed."""
-        begins_so = committed is not None and committed.first_offset == self.first_offset
-        return _Span(committed.next_offset, self.next_offset) if committed is not None and begins_so else self
+        if committed is None or committed.first_offset != self.first_offset:
+            return self
+        return _Span(committed.next_offset, self.next_offset)
 
 
 class StalledError(Exception):
@@ -162,22 +163,36 @@ class BatchConsumer(Generic[BatchT]):
 
     def _note_written(self, runs: Sequence[_Run]) -> None:
         for run in runs:
-            before = self._written.get(run.partition)
-            goes_on = before is not None and before.next_offset == run.first_offset
-            first = before.first_offset if before is not None and goes_on else run.first_offset
-            self._written[run.partition] = _Span(first, run.next_offset)
+            span = _Span(run.first_offset, run.next_offset)
+            before = self._written.get(run.partition, span)
+            goes_on = before.next_offset == run.first_offset
+            self._written[run.partition] = _Span(before.first_offset, run.next_offset) if goes_on else span
 
-    async def _checkpoint_when_due(self) -> None:
+    async def _checkpoint_when_due(self, *, patiently: bool = True) -> None:
         if self._flush is None or self._pace.is_due(time.monotonic()):
-            await self._checkpoint()
+            await self._checkpoint(patiently=patiently)
 
-    async def _checkpoint(self) -> None:
+    async def _checkpoint_when_idle(self) -> None:
+        """Flush and commit what the last batch left behind, without waiting: the lag is to be seen meanwhile."""
+        if self._checkpointing.locked() or self._database_problem is not None:
+            return  # the batch in hand waits for the database, and does it afterwards
+        try:
+            async with asyncio.timeout(_RPC_TIMEOUT):
+                await self._checkpoint_when_due(patiently=False)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("not flushed, trying again", error=f"{type(error).__name__}: {error}")
+
+    async def _checkpoint(self, *, patiently: bool = True) -> None:
         async with self._checkpointing:
             written = dict(self._written)
             if not written:
                 return
-            if self._flush is not None:
+            if self._flush is not None and patiently:
                 await self._until_database_answers(self._flush_at_pace)
+            elif self._flush is not None:
+                await self._flush_at_pace()
             await self._commit(written)
             self._written = {
                 partition: span.after(written.get(partition))
@@ -260,7 +275,7 @@ class BatchConsumer(Generic[BatchT]):
         """Keep the lag metric true, for ever; raise ``StalledError`` when there is lag without progress."""
         while True:
             await asyncio.sleep(_WATCH_INTERVAL)
-            await self._checkpoint_when_due()
+            await self._checkpoint_when_idle()
             lag = await self._measure_lag()
             seen = Observation(lag, self._done, self._database_problem is not None, lag is not None or await ping())
             stuck = self._stall.stalled_for(seen, time.monotonic())

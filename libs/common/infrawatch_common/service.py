@@ -97,6 +97,8 @@ class Service:
                 await self.broker.stop()
         except TimeoutError:
             _log.warning("work in hand was given up; it is done again after the start")
+        except Exception as error:  # noqa: BLE001 - what is broken is being stopped; the rest of it must stop too
+            _log.warning("did not stop in order", error=f"{type(error).__name__}: {error}")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

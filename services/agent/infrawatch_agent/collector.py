@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-import msgspec
-
 from infrawatch_agent.domain.fitting import fitting_name, fitting_table, fitting_text
 from infrawatch_agent.domain.ids import uuid7
 from infrawatch_agent.domain.schedule import next_tick
@@ -105,7 +103,7 @@ class Collector:
         self._metrics.samples_total += 1
         self._sampled_at = time.monotonic()
         self._metrics.last_sample_timestamp_seconds = time.time()
-        self._keep(self._settings.metrics_topic, record)
+        self._keep(self._settings.metrics_topic, encode(record))
 
     async def _snapshot(self) -> None:
         try:
@@ -127,16 +125,17 @@ class Collector:
             host=self._host,
             agent=AgentStamp(self._instance, self._snapshots),
         )
-        self.snapshot_problem = self._refuses(record)
+        body = encode(record)
+        self.snapshot_problem = self._refuses(record, len(body))
         if self.snapshot_problem is None:
             self._snapshots += 1
             self._metrics.snapshots_total += 1
-            self._keep(self._settings.snapshots_topic, record)
+            self._keep(self._settings.snapshots_topic, body)
         else:
             self._metrics.snapshots_refused_total += 1
             _log.error("snapshot refused", extra=fields(problem=self.snapshot_problem))
 
-    def _refuses(self, record: SnapshotRecord) -> str | None:
+    def _refuses(self, record: SnapshotRecord, size: int) -> str | None:
         """Why a snapshot is not sent, in words."""
         variables, most = len(record.env_vars), self._settings.env_variables_max
         if variables > most:
@@ -144,7 +143,7 @@ class Collector:
                 f"the snapshot has {variables} environment variables; at most {most} are sent:"
                 f" narrow {variable('env_whitelist')} or raise {variable('env_variables_max')}"
             )
-        size, largest = len(encode(record)), self._settings.snapshot_max_bytes
+        largest = self._settings.snapshot_max_bytes
         if size > largest:
             return (
                 f"the snapshot has {size} bytes; at most {largest} are sent: narrow {variable('env_whitelist')} or"
@@ -152,8 +151,8 @@ class Collector:
             )
         return None
 
-    def _keep(self, topic: str, record: msgspec.Struct) -> None:
-        self._outbox.put(topic, encode(record))
+    def _keep(self, topic: str, body: bytes) -> None:
+        self._outbox.put(topic, body)
         self._on_record()
 
     def _note_failure(self, what: str, error: Exception) -> None:

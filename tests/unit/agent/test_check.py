@@ -3,7 +3,6 @@
 import asyncio
 import json
 import ssl
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from infrawatch_agent.findings import Finding
 from infrawatch_agent.identity import Identity, save_identity
 from infrawatch_agent.settings import parse
 from infrawatch_agent.spool import Spool
+from web import Handler, serving
 
 SECRET = "c2VjcmV0"
 NOBODY = "127.0.0.1:1"
@@ -37,7 +37,7 @@ class FakeApi(HTTPServer):
         self.verdict: dict[str, Any] = {"created_at": "2026-01-01T00:00:00Z", "revoked_at": None}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: FakeApi
 
     def do_GET(self) -> None:
@@ -48,25 +48,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self.server.status, json.dumps(self.server.verdict).encode())
 
     def _answer(self, status: int, body: bytes) -> None:
-        self.send_response_only(status)
-        self.send_header("Date", format_datetime(datetime.now(UTC) + self.server.skew, usegmt=True))
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        self.answer(status, body, {"Date": format_datetime(datetime.now(UTC) + self.server.skew, usegmt=True)})
 
 
 @pytest.fixture
 def api() -> Iterator[FakeApi]:
     server = FakeApi()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 async def findings(directory: Path, **settings: Any) -> dict[str, Finding]:

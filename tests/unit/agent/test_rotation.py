@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,6 +18,7 @@ from infrawatch_agent.metrics import Metrics
 from infrawatch_agent.rotation import KeyKeeper, RotationError, confirm, rotate
 from infrawatch_agent.settings import Settings, parse
 from infrawatch_api.domain.host_keys import Proof, proof_mac
+from web import Handler, serving
 
 SECRET = base64.b64encode(b"s" * 32).decode()
 DAY = 86_400.0
@@ -40,7 +40,7 @@ class FakeApi(HTTPServer):
         return [operation for operation, _ in self.asked]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler, BaseHTTPRequestHandler):
     server: FakeApi
 
     def do_POST(self) -> None:
@@ -51,24 +51,14 @@ class _Handler(BaseHTTPRequestHandler):
         number = len(self.server.asked)
         given = {"host_id": body["host_id"], "key_id": f"{number:032x}", "secret": SECRET}
         answer = json.dumps({"detail": "come back later"} if broken else given).encode()
-        self.send_response(503 if broken else 200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_: Any) -> None:
-        pass
+        self.answer(503 if broken else 200, answer)
 
 
 @pytest.fixture
 def api() -> Iterator[FakeApi]:
     server = FakeApi()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture

@@ -47,7 +47,6 @@ def stream(
         newest_appended_at=end,
         earlier_at=earlier - (delay if earlier_delay is None else earlier_delay),
         earlier_appended_at=earlier,
-        first_appended_at=begin,
         last_appended_at=end,
         gaps=gaps,
     )

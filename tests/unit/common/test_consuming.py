@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 from prometheus_client import CollectorRegistry
 
-from infrawatch_common.consuming import BatchConsumer
+from infrawatch_common.consuming import BatchConsumer, _Span
 from infrawatch_common.metrics import ConsumerMetrics
 from infrawatch_common.pace import Pace
 from records import FakeMessage
@@ -314,3 +314,36 @@ async def test_after_an_outage_the_next_commit_waits_for_no_more_than_a_flush_ta
     await world.under_test._settle()
     assert world.log[-1] == ("committed", 1)
     assert attempts[1] < begins[0] <= attempts[2], "the time of the attempts that failed does not count"
+
+
+async def test_a_flush_that_fails_while_nothing_comes_holds_nobody_up_and_is_tried_again() -> None:
+    world = World()
+    failures = [ConnectionRefusedError("away"), None]
+
+    async def away_once() -> None:
+        if (error := failures.pop(0)) is not None:
+            raise error
+
+    world.under_test._flush = away_once
+    world.under_test._written = {PARTITION: _Span(0, 1)}
+    await world.under_test._checkpoint_when_idle()
+    assert ("committed", 1) not in world.log
+    await world.under_test._checkpoint_when_idle()
+    assert world.log == [("committed", 1)]
+
+
+async def test_a_flush_that_no_repetition_mends_ends_the_service() -> None:
+    async def broken() -> None:
+        raise KeyError("a mistake of ours")
+
+    world = World()
+    world.under_test._flush = broken
+    world.under_test._written = {PARTITION: _Span(0, 1)}
+    with pytest.raises(KeyError, match="a mistake of ours"):
+        await world.under_test._checkpoint_when_idle()
+
+
+def test_of_a_span_the_rest_is_left_when_its_beginning_is_committed() -> None:
+    assert _Span(0, 9).after(_Span(0, 4)) == _Span(4, 9)
+    assert _Span(2, 9).after(_Span(0, 4)) == _Span(2, 9), "read again from elsewhere: the broker must be asked"
+    assert _Span(0, 9).after(None) == _Span(0, 9)

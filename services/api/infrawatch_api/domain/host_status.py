@@ -65,7 +65,6 @@ class Stream:
     newest_appended_at: datetime
     earlier_at: datetime
     earlier_appended_at: datetime
-    first_appended_at: datetime
     last_appended_at: datetime
     gaps: Sequence[NumberGap] = ()
 

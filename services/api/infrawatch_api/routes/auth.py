@@ -15,9 +15,10 @@ from infrawatch_api.domain.throttle import throttled_network
 from infrawatch_api.guards import signed_in
 from infrawatch_api.metrics import LoginOutcome
 from infrawatch_api.passwords import Verdict, strength
-from infrawatch_api.problems import PROBLEMS, Kind, ProblemError, invalid, too_many
+from infrawatch_api.problems import PROBLEMS, Kind, ProblemError, invalid
+from infrawatch_api.routes.throttling import refuse_when_throttled
 from infrawatch_api.secrets import TokenKind, new_token, token_hash
-from infrawatch_api.store import audit, sessions, users
+from infrawatch_api.store import sessions, users
 from infrawatch_api.store.users import Account
 
 _LOGIN_FAILED = "Check both, or ask an administrator."
@@ -45,19 +46,12 @@ async def login(data: JSONBody[Login], request: Request, api: ApiDependency) -> 
 
 
 async def _find(api: Api, act: Act, network: str, failure: Action) -> Account | None:
-    throttle = api.login_throttle
     async with api.database.first() as connection:
-        failures = await audit.failures(
-            connection,
-            failure,
-            actor=act.actor,
-            network=network,
-            since=act.at - throttle.window,
-            limit=throttle.limit,
-        )
-        if wait := throttle.wait(failures, act.at):
+        try:
+            await refuse_when_throttled(connection, api.login_throttle, failure, act, network)
+        except ProblemError:
             api.metrics.logins.labels(LoginOutcome.THROTTLED).inc()
-            raise too_many(wait)
+            raise
         return await users.by_email(connection, act.actor)
 
 

@@ -19,10 +19,11 @@ from infrawatch_api.domain.roles import Role
 from infrawatch_api.domain.throttle import throttled_network
 from infrawatch_api.guards import requires
 from infrawatch_api.pagination import Cursor, Limit, paging
-from infrawatch_api.problems import PROBLEMS, Kind, ProblemError, invalid, not_found, too_many
+from infrawatch_api.problems import PROBLEMS, Kind, ProblemError, invalid, not_found
 from infrawatch_api.routes.parameters import EnrolmentIdParameter
+from infrawatch_api.routes.throttling import refuse_when_throttled
 from infrawatch_api.secrets import TokenKind, new_key_id, new_token, token_hash
-from infrawatch_api.store import audit, enrolments, hosts
+from infrawatch_api.store import enrolments, hosts
 from infrawatch_common.database import Connection
 from infrawatch_common.events import derive_secret
 from infrawatch_common.hosts import NewHost, register_hosts
@@ -90,7 +91,8 @@ async def claim(data: JSONBody[Claim], request: Request, api: ApiDependency) -> 
     act = Act(_AGENT, client_ip(request), api.clock())
     network = throttled_network(act.ip)
     async with api.attempts.hold((_AGENT, network)):
-        await _throttle(api, act, network)
+        async with api.database.first() as connection:
+            await refuse_when_throttled(connection, api.enrolment_throttle, Action.ENROLMENT_REFUSED, act, network)
         async with api.database.transaction() as connection:
             outcome = await _claim(api, connection, data, act)
         if isinstance(outcome, ClaimRefusal):
@@ -110,21 +112,6 @@ def _refused(refusal: ClaimRefusal) -> ProblemError:
             return ProblemError(Kind.CONFLICT, "The enrolment was made for another host.")
         case ClaimRefusal.TAKEN:
             return ProblemError(Kind.CONFLICT, "re-enrolment needs an enrolment made for this host")
-
-
-async def _throttle(api: Api, act: Act, network: str) -> None:
-    throttle = api.enrolment_throttle
-    async with api.database.first() as connection:
-        failures = await audit.failures(
-            connection,
-            Action.ENROLMENT_REFUSED,
-            actor=act.actor,
-            network=network,
-            since=act.at - throttle.window,
-            limit=throttle.limit,
-        )
-    if wait := throttle.wait(failures, act.at):
-        raise too_many(wait)
 
 
 async def _claim(api: Api, connection: Connection, data: Claim, act: Act) -> HostCredentials | ClaimRefusal:

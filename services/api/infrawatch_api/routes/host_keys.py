@@ -14,8 +14,9 @@ from infrawatch_api.domain.audit import Action
 from infrawatch_api.domain.host_keys import HostKey, KeyRefusal, Proof, Purpose, refuses_key, refuses_proof
 from infrawatch_api.domain.throttle import Throttle, throttled_network
 from infrawatch_api.problems import PROBLEMS, Kind, ProblemError, too_many
+from infrawatch_api.routes.throttling import refuse_when_throttled
 from infrawatch_api.secrets import new_key_id
-from infrawatch_api.store import audit, host_keys, hosts
+from infrawatch_api.store import host_keys, hosts
 from infrawatch_common.database import Connection
 from infrawatch_common.events import derive_secret
 
@@ -103,18 +104,8 @@ async def _judge(api: Api, act: Act, data: KeyProof, purpose: Purpose) -> None:
     """Raise ``ProblemError`` unless the proof is one (403) and the address has not failed too often (429)."""
     network = throttled_network(act.ip)
     async with api.attempts.hold((_AGENT, network)):
-        throttle = api.enrolment_throttle
         async with api.database.first() as connection:
-            failures = await audit.failures(
-                connection,
-                Action.HOST_KEY_REFUSED,
-                actor=act.actor,
-                network=network,
-                since=act.at - throttle.window,
-                limit=throttle.limit,
-            )
-        if wait := throttle.wait(failures, act.at):
-            raise too_many(wait)
+            await refuse_when_throttled(connection, api.enrolment_throttle, Action.HOST_KEY_REFUSED, act, network)
         proof = Proof(data.host_id, data.key_id, data.timestamp, data.nonce, data.proof)
         tolerance = timedelta(seconds=api.settings.host_key_clock_tolerance)
         refusal = refuses_proof(_secret(api, data.key_id), purpose, proof, data.made_at(), act.at, tolerance=tolerance)

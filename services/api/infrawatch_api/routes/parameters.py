@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from litestar.params import PathParameter
+from litestar.params import PathParameter, QueryParameter
 
 from infrawatch_api.domain.inputs import is_host_id
 from infrawatch_api.problems import not_found
@@ -12,6 +12,18 @@ HostIdParameter = Annotated[str, PathParameter(description="Id of a host.")]
 UserIdParameter = Annotated[UUID, PathParameter(description="Id of a user.")]
 TokenIdParameter = Annotated[UUID, PathParameter(description="Id of an API token.")]
 EnrolmentIdParameter = Annotated[UUID, PathParameter(description="Id of an enrolment.")]
+RangeStart = Annotated[
+    str | None,
+    QueryParameter(name="from", description="RFC 3339 time of the start; an hour before the end by default."),
+]
+RangeEnd = Annotated[
+    str | None,
+    QueryParameter(name="to", description="RFC 3339 time of the end, which is not included; now by default."),
+]
+BucketWidth = Annotated[
+    str | None,
+    QueryParameter(description="Width of a bucket: an ISO 8601 duration, 30s, 5m, 1h, or whole seconds."),
+]
 
 
 def existing_host_id(text: str) -> str:

@@ -16,6 +16,7 @@ from infrawatch_api.domain.queries import Chosen, Metric, check_number_of_hosts,
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.guards import requires
 from infrawatch_api.pagination import Cursor, Limit, paging
+from infrawatch_api.routes.parameters import BucketWidth, RangeEnd, RangeStart
 from infrawatch_api.store import queries, samples
 from infrawatch_common.database import Connection
 
@@ -37,18 +38,9 @@ async def query_metrics(  # noqa: PLR0913 - a question with many optional parts
     tag: Annotated[
         list[str] | None, QueryParameter(max_items=64, description="A tag as key:value; repeat it for several.")
     ] = None,
-    start: Annotated[
-        str | None,
-        QueryParameter(name="from", description="RFC 3339 time of the start; an hour before the end by default."),
-    ] = None,
-    end: Annotated[
-        str | None,
-        QueryParameter(name="to", description="RFC 3339 time of the end, which is not included; now by default."),
-    ] = None,
-    bucket: Annotated[
-        str | None,
-        QueryParameter(description="Width of a bucket: an ISO 8601 duration, 30s, 5m, 1h, or whole seconds."),
-    ] = None,
+    start: RangeStart = None,
+    end: RangeEnd = None,
+    bucket: BucketWidth = None,
     metric: Annotated[Metric | None, QueryParameter(description="With bucket: which number; cpu by default.")] = None,
     group_by: Annotated[
         str | None, QueryParameter(max_length=512, description="With bucket: the tag to group hosts by.")

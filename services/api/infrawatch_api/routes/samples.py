@@ -1,10 +1,8 @@
 """Samples: of one host over time, and the latest of all."""
 
 from datetime import timedelta
-from typing import Annotated
 
 from litestar import Router, get
-from litestar.params import QueryParameter
 
 from infrawatch_api.api import Api, ApiDependency
 from infrawatch_api.contract.common import Page
@@ -15,7 +13,7 @@ from infrawatch_api.domain.roles import Role
 from infrawatch_api.guards import requires
 from infrawatch_api.pagination import Cursor, Limit, paging
 from infrawatch_api.problems import not_found
-from infrawatch_api.routes.parameters import HostIdParameter, existing_host_id
+from infrawatch_api.routes.parameters import BucketWidth, HostIdParameter, RangeEnd, RangeStart, existing_host_id
 from infrawatch_api.store import hosts, samples
 
 
@@ -28,18 +26,9 @@ from infrawatch_api.store import hosts, samples
 async def get_host_metrics(
     api: ApiDependency,
     host_id: HostIdParameter,
-    start: Annotated[
-        str | None,
-        QueryParameter(name="from", description="RFC 3339 time of the start; an hour before the end by default."),
-    ] = None,
-    end: Annotated[
-        str | None,
-        QueryParameter(name="to", description="RFC 3339 time of the end, which is not included; now by default."),
-    ] = None,
-    bucket: Annotated[
-        str | None,
-        QueryParameter(description="Width of a bucket: an ISO 8601 duration, 30s, 5m, 1h, or whole seconds."),
-    ] = None,
+    start: RangeStart = None,
+    end: RangeEnd = None,
+    bucket: BucketWidth = None,
     cursor: Cursor = None,
     limit: Limit = None,
 ) -> Page[Sample] | Page[Bucket]:

@@ -10,7 +10,7 @@ from infrawatch_common.database import Connection
 # Numbers that are missing are the holes of what was received, and those that were only counted.
 _STREAMS = """
 SELECT instance, counted.received, counted.missing, first_at, last_at, newest_at, newest_appended_at,
-       earlier_at, earlier_appended_at, first_appended_at, last_appended_at,
+       earlier_at, earlier_appended_at, last_appended_at,
        (SELECT jsonb_agg(gap || jsonb_build_object('missing', (
             SELECT coalesce(sum(upper(part) - lower(part)), 0)
             FROM unnest(int8multirange(int8range((gap->>'first')::bigint, (gap->>'last')::bigint, '[]'))
