@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infrawatch_common.events import Sample, Stamp
+from infrawatch_common.events.records import MAX_SEQUENCE
 from infrawatch_ingest.domain.streams import Gap, StreamPart, join, streams_of
 from records import FakeMessage
 
@@ -52,6 +53,16 @@ def test_any_cut_order_and_repetition_gives_the_same_numbers_and_bounds(
     assert (joined.first_at, joined.last_at) == (at(expected[0]), at(expected[-1]))
     assert (joined.lowest_at, joined.newest_at) == (at(expected[0]), at(expected[-1]))
     assert joined.newest_appended == int((at(expected[-1]).timestamp() + 1) * 1000)
+
+
+def test_numbers_as_far_apart_as_can_be_cost_no_more_than_others() -> None:
+    def numbered(sequence: int) -> tuple[Sample, FakeMessage]:
+        return Sample(uuid4(), "host-a", BEGIN, 0, 0, 0, 0, Stamp(INSTANCE, sequence)), FakeMessage(b"")
+
+    [far] = streams_of("host-a", [numbered(0), numbered(MAX_SEQUENCE)])
+    assert far.ranges == ((0, 0), (MAX_SEQUENCE, MAX_SEQUENCE))
+    assert [(gap.first, gap.last) for gap in far.gaps] == [(1, MAX_SEQUENCE - 1)]
+    assert join(part(0), far).ranges == far.ranges
 
 
 @given(batches)

@@ -73,7 +73,8 @@ def _part(host_id: str, arrivals: Sequence[Arrival]) -> StreamPart:
     ranges: Sequence[tuple[int, int]] = ((low, high),)
     gaps: Sequence[Gap] = ()
     lowest, newest = arrivals[0], arrivals[-1]
-    if sequences != list(range(low, high + 1)):
+    # The length first: a host may send any numbers, and those between them must not be counted out.
+    if high - low + 1 != len(sequences) or sequences != list(range(low, high + 1)):
         ranges = _united((number, number) for number in sequences)
         at = {sample.agent.sequence: (sample, message) for sample, message in arrivals}
         lowest, newest = at[ranges[0][0]], at[ranges[-1][1]]
