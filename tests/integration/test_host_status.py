@@ -36,7 +36,7 @@ class Host:
             self.database.url("ingest"), password=self.database.password, min_size=1, max_size=1
         ) as pool:
             await pool.execute("INSERT INTO hosts (id, name) VALUES ('host-a', 'a') ON CONFLICT DO NOTHING")
-            streams = Streams(pool, ranges_max=100, gaps_max=50)
+            streams = Streams(pool, ranges_max=100, gaps_max=50, last_seen_interval=timedelta(seconds=30))
             for begin in range(0, len(ago), size):
                 streams.add(extent_of([self._arrival(n, late, instance) for n in ago[begin : begin + size]]).streams)
                 await streams.flush()

@@ -49,7 +49,8 @@ SELECT grantee, string_agg(privilege, ' ' ORDER BY privilege) FROM (
 
 OWN_FUNCTIONS = """
 SELECT proname, prosecdef AND proconfig::text LIKE '%search_path=%' AS safe,
-       (SELECT string_agg(CASE grantee WHEN 0 THEN 'public' ELSE grantee::regrole::text END, ' ' ORDER BY grantee)
+       (SELECT coalesce(
+            string_agg(CASE grantee WHEN 0 THEN 'public' ELSE grantee::regrole::text END, ' ' ORDER BY grantee), '')
         FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee <> proowner) AS grants
 FROM pg_proc WHERE pronamespace = 'public'::regnamespace
     AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
@@ -169,4 +170,4 @@ async def test_no_service_may_switch_row_triggers_off_by_itself(database: Databa
             await connection.execute("SET session_replication_role = replica")
         if service != "ingest":
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute("SELECT begin_insert_of_samples('{}')")
+                await connection.execute("SELECT begin_insert_for_known_hosts('')")

@@ -32,8 +32,9 @@ def create_app(settings: Settings) -> Service:
     abandoned = {"idle_in_transaction_session_timeout": f"{settings.kafka_session_timeout * 1000:.0f}"}
     pool = create_pool(settings, application="infrawatch-ingest", server_settings=abandoned, reset=_nothing_to_reset)
     keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
-    streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max)
-    store = Store(pool, metrics, timedelta(seconds=settings.last_seen_interval), streams)
+    last_seen_interval = timedelta(seconds=settings.last_seen_interval)
+    streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max, last_seen_interval)
+    store = Store(pool, metrics, streams)
     job_metrics = JobMetrics(registry)
     jobs = Runner(job_metrics).background(Maintenance(JobStore(pool), settings, job_metrics).jobs())
     handler = MetricsHandler(keys, store, _rules(settings), metrics)

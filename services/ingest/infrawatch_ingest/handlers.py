@@ -1,6 +1,7 @@
 """From a batch of messages to the store."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from infrawatch_common.events import Reason, key_id_of
@@ -42,19 +43,24 @@ class MetricsHandler:
         self._metrics = metrics
 
     async def prepare(self, records: Records) -> Prepared:
-        """Judge the records, with the keys that they name, and pack what is to be written."""
+        """Judge the records, with the keys that they name, and pack what is to be written.
+
+        Keys that are not known yet are asked for once, all of them.
+        """
         batch: Batch[Record] = Batch()
+        asked = False
         for start in range(0, len(records), _SLICE):
-            batch.extend(await self._judge(records[start : start + _SLICE]))
+            part = self._judge(records[start : start + _SLICE])
+            if not asked and any(rejection.reason is Reason.UNKNOWN_KEY for rejection, _ in part.refused):
+                asked = True
+                if await self._keys.learn(_key_ids(records[start:])):
+                    part = self._judge(records[start : start + _SLICE])
+            batch.extend(part)
             await asyncio.sleep(0)
         return await Prepared.of(batch)
 
-    async def _judge(self, records: Records) -> Batch[Record]:
-        batch = sort_out(records, self._keys.known, self._rules)
-        unknown = [record for rejection, record in batch.refused if rejection.reason is Reason.UNKNOWN_KEY]
-        if unknown and await self._keys.learn(filter(None, (key_id_of(signature_of(record)) for record in unknown))):
-            return sort_out(records, self._keys.known, self._rules)
-        return batch
+    def _judge(self, records: Records) -> Batch[Record]:
+        return sort_out(records, self._keys.known, self._rules)
 
     async def write(self, prepared: Prepared) -> None:
         """Write rows and dead letters, and count them."""
@@ -63,3 +69,8 @@ class MetricsHandler:
         self._metrics.records.labels(DUPLICATE).inc(written.duplicates)
         for rejection in written.refused:
             self._metrics.records.labels(rejection.reason).inc()
+
+
+def _key_ids(records: Records) -> Iterator[str]:
+    """The ids of keys that they say they are signed with."""
+    return filter(None, (key_id_of(signature_of(record)) for record in records))

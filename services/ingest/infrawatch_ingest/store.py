@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from asyncpg import exceptions as pg
@@ -15,38 +14,26 @@ from infrawatch_common.hosts import NewHost, register_hosts
 from infrawatch_common.kafka import Record
 from infrawatch_ingest import copying
 from infrawatch_ingest.domain.batch import Batch
-from infrawatch_ingest.domain.hours import Extent
 from infrawatch_ingest.domain.judgement import appended
 from infrawatch_ingest.metrics import IngestMetrics
 from infrawatch_ingest.rows import Rows
-from infrawatch_ingest.store_marks import HourMarks, Marked
+from infrawatch_ingest.store_marks import HourMarks
 from infrawatch_ingest.store_streams import Streams
 
 SERVICE = "ingest"
 
-# The foreign key, checked for the batch as a set; row triggers would check it once more for each row, which halves the
-# speed. False when a host is missing.
-_BEGIN_INSERT = "SELECT begin_insert_of_samples($1)"
+# Takes the version of table hosts that this process knows, and gives the one that there is.
+_BEGIN_INSERT = "SELECT begin_insert_for_known_hosts($1)"
 
 _CREATE_STAGE = "CREATE TEMPORARY TABLE IF NOT EXISTS metrics_stage (LIKE metrics) ON COMMIT DELETE ROWS"
 _MERGE = "INSERT INTO metrics SELECT * FROM metrics_stage ON CONFLICT DO NOTHING"
-
-# Locked in the order of ids, as every writer of hosts does: unordered ones deadlock.
-_ADVANCE_LAST_SEEN = """
-UPDATE hosts SET last_seen = newer.seen
-FROM (SELECT hosts.id, batch.seen
-      FROM unnest($1::text[], $2::timestamptz[]) AS batch (id, seen) JOIN hosts USING (id)
-      WHERE hosts.last_seen IS NULL OR hosts.last_seen + $3 <= batch.seen
-      ORDER BY hosts.id FOR NO KEY UPDATE OF hosts) AS newer
-WHERE hosts.id = newer.id
-"""
 
 # The database's word against one row, whatever the others are. A duplicate is none: it is already stored.
 _ROW_REFUSED = (pg.DataError, pg.IntegrityConstraintViolationError)
 
 
-class HostsMissingError(Exception):
-    """A host was purged between its registration and the insert."""
+class HostsChangedError(Exception):
+    """A host may have been deleted since this process registered its hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +51,12 @@ class Written:
 class Store:
     """Writes batches as role ``infrawatch_ingest``. Errors of the moment are the caller's to repeat."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        metrics: IngestMetrics,
-        last_seen_interval: timedelta,
-        streams: Streams,
-        marks: HourMarks | None = None,
-    ) -> None:
+    def __init__(self, pool: Pool, metrics: IngestMetrics, streams: Streams, marks: HourMarks | None = None) -> None:
         self._pool = pool
         self._metrics = metrics
-        self._last_seen_interval = last_seen_interval
-        # What this process knows to be in table hosts: id → last_seen as it wrote it, None before it did.
-        self._hosts: dict[str, datetime | None] = {}
+        # Hosts that are surely there, for as long as the version of their table is this one.
+        self._hosts: set[str] = set()
+        self._hosts_version = ""
         # Whether the latest merge met rows stored before: then the next batch likely does, and its COPY would fail.
         self._repeats = False
         self._streams = streams
@@ -95,16 +75,15 @@ class Store:
         return written + Written(refused=tuple(rejection for rejection, _ in batch.refused))
 
     async def _insert(self, connection: Any, rows: Rows) -> Written:
-        try:
-            return await self._insert_registered(connection, rows)
-        except HostsMissingError:
-            for host_id in rows.extent.latest:
-                self._hosts.pop(host_id, None)
-            return await self._insert_registered(connection, rows)
+        while True:
+            try:
+                return await self._insert_registered(connection, rows)
+            except HostsChangedError:
+                continue  # as often as hosts are deleted between their registration and the insert
 
     async def _insert_registered(self, connection: Any, rows: Rows) -> Written:
         self._streams.add(rows.extent.streams)
-        await self._register(connection, rows.extent.latest)
+        await self._register(connection, rows.extent.hosts)
         await self._marks.make_chunks(connection, rows.extent.hours)
         try:
             written = None if self._repeats else await self._copy(connection, rows)
@@ -116,18 +95,18 @@ class Store:
         new = sorted(host_id for host_id in ids if host_id not in self._hosts)
         if new:
             await register_hosts(connection, [NewHost(host_id) for host_id in new])
-            self._hosts.update(dict.fromkeys(new))
+            self._hosts.update(new)
 
     async def _copy(self, connection: Any, rows: Rows) -> Written | None:
         """The fast way; None when a row is there already."""
         try:
             async with connection.transaction():
-                await self._begin_insert(connection, rows.extent)
+                await self._begin_insert(connection)
                 await _copy(connection, "metrics", rows)
-                marked = await self._end_insert(connection, rows.extent)
+                marked = await self._marks.mark(connection, rows.extent.hours)
         except pg.UniqueViolationError:
             return None
-        self._remember(rows.extent, marked)
+        self._marks.remember(marked)
         return Written(stored=len(rows))
 
     async def _merge(self, connection: Any, rows: Rows) -> Written:
@@ -135,32 +114,21 @@ class Store:
         async with connection.transaction():
             await connection.execute(_CREATE_STAGE)
             await _copy(connection, "metrics_stage", rows)
-            await self._begin_insert(connection, rows.extent)
+            await self._begin_insert(connection)
             status = await connection.execute(_MERGE)
-            marked = await self._end_insert(connection, rows.extent)
-        self._remember(rows.extent, marked)
+            marked = await self._marks.mark(connection, rows.extent.hours)
+        self._marks.remember(marked)
         stored = int(status.rpartition(" ")[2])
         self._metrics.merged_batches.inc()
         self._repeats = stored < len(rows)
         return Written(stored=stored, duplicates=len(rows) - stored)
 
-    async def _begin_insert(self, connection: Any, extent: Extent) -> None:
-        if not await connection.fetchval(_BEGIN_INSERT, list(extent.latest)):
-            raise HostsMissingError
-
-    async def _end_insert(self, connection: Any, extent: Extent) -> Marked | None:
-        newer = {host_id: seen for host_id, seen in extent.latest.items() if self._advances(host_id, seen)}
-        if newer:
-            await connection.execute(_ADVANCE_LAST_SEEN, list(newer), list(newer.values()), self._last_seen_interval)
-        return await self._marks.mark(connection, extent.hours)
-
-    def _advances(self, host_id: str, seen: datetime) -> bool:
-        written = self._hosts.get(host_id)
-        return written is None or written + self._last_seen_interval <= seen
-
-    def _remember(self, extent: Extent, marked: Marked | None) -> None:
-        self._hosts.update({host_id: seen for host_id, seen in extent.latest.items() if self._advances(host_id, seen)})
-        self._marks.remember(marked)
+    async def _begin_insert(self, connection: Any) -> None:
+        version = await connection.fetchval(_BEGIN_INSERT, self._hosts_version)
+        if version != self._hosts_version:
+            self._hosts.clear()
+            self._hosts_version = version
+            raise HostsChangedError
 
     async def _split(self, connection: Any, rows: Rows, error: Exception) -> Written:
         """Halve until the refused row is alone; the others are stored."""

@@ -22,14 +22,13 @@ SELECT hour, host_id FROM rollup_pending
 WHERE hour <= $1::timestamptz - INTERVAL '1 hour' AND marked_at <= $1
 ORDER BY hour, host_id LIMIT $2
 """
-# In the order of writers: hosts, then their marks. The marks of a host that is just being purged wait; those of one
-# that is gone have no samples and are cleared.
-_LOCK_HOSTS = "SELECT id FROM hosts WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE SKIP LOCKED"
-_BEING_PURGED = "SELECT id FROM hosts WHERE id = ANY ($1) AND id <> ALL ($2)"
+# First of all locks, as in every writer: a purge is waited for, and waits. The marks of a host that is gone have no
+# samples and are cleared.
+_HOLD_HOSTS = "LOCK TABLE hosts IN ROW SHARE MODE"
 _TAKE = """
 SELECT hour, host_id FROM rollup_pending JOIN unnest($1::timestamptz[], $2::text[]) AS due (hour, host_id)
     USING (hour, host_id)
-WHERE marked_at <= $3 AND host_id <> ALL ($4::text[])
+WHERE marked_at <= $3
 ORDER BY hour, host_id FOR UPDATE OF rollup_pending SKIP LOCKED
 """
 # From the raw samples alone, so that repeating it gives the same. $3 and $4 let the planner leave out other chunks.
@@ -112,10 +111,9 @@ class JobStore:
             return RolledUp(len(taken), await connection.fetchval(_COUNT_DUE, settled))
 
     async def _take(self, connection: Connection, due: Sequence[HostHour], settled: datetime) -> list[HostHour]:
+        await connection.execute(_HOLD_HOSTS)
         hours, hosts = [hour for hour, _ in due], [host for _, host in due]
-        locked = [row[0] for row in await connection.fetch(_LOCK_HOSTS, hosts)]
-        purged = [row[0] for row in await connection.fetch(_BEING_PURGED, hosts, locked)]
-        return [tuple(row) for row in await connection.fetch(_TAKE, hours, hosts, settled, purged)]
+        return [tuple(row) for row in await connection.fetch(_TAKE, hours, hosts, settled)]
 
     async def _compute(self, connection: Connection, taken: Sequence[HostHour]) -> None:
         dropped = await connection.fetchval(_DROPPED)

@@ -1,8 +1,8 @@
-"""Where it is kept which records of a host have come."""
+"""Where it is kept which records of a host have come, and when it was last seen."""
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from infrawatch_common.database import Connection, Pool
 from infrawatch_ingest.domain.streams import Gap, StreamPart, join
@@ -25,6 +25,7 @@ FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $
             $8::timestamptz[], $9::bigint[], $10::bigint[], $11::bigint[])
     WITH ORDINALITY AS new (host_id, instance, received, gaps, first_at, last_at, lowest_at, newest_at, newest_appended,
                             first_appended, last_appended, number)
+WHERE EXISTS (SELECT FROM hosts WHERE id = host_id)
 ORDER BY number
 ON CONFLICT (host_id, instance) DO UPDATE SET
     received = CASE WHEN pg_column_size(s.received + excluded.received) <= $12 THEN s.received + excluded.received
@@ -57,19 +58,31 @@ ON CONFLICT (host_id, instance) DO UPDATE SET
     last_appended_at = greatest(s.last_appended_at, excluded.last_appended_at)
 """
 
-# In the order of writers. The streams of a host that was purged go with it.
-_LOCK_HOSTS = "SELECT id FROM hosts WHERE id = ANY ($1) ORDER BY id FOR KEY SHARE"
+# Whoever deletes hosts waits until the transaction ends. The streams of a host that was purged go with it.
+_HOLD_HOSTS = "LOCK TABLE hosts IN ROW EXCLUSIVE MODE"
+# Locked in the order of ids, as every writer of hosts does: unordered ones deadlock.
+_ADVANCE_LAST_SEEN = """
+UPDATE hosts SET last_seen = newer.seen
+FROM (SELECT hosts.id, given.seen
+      FROM unnest($1::text[], $2::timestamptz[]) AS given (id, seen) JOIN hosts USING (id)
+      WHERE hosts.last_seen IS NULL OR hosts.last_seen + $3 <= given.seen
+      ORDER BY hosts.id FOR NO KEY UPDATE OF hosts) AS newer
+WHERE hosts.id = newer.id
+"""
 _COLUMNS = ("first_at", "last_at", "lowest_at", "newest_at", "newest_appended", "first_appended", "last_appended")
 
 
 class Streams:
-    """Gathers the streams of many batches, since writing each batch's would cost a third of its time.
+    """Gathers the streams of many batches, and when their hosts were last seen: writing that with each batch would cost
+    a third of its time, and more the more hosts there are.
 
     ``flush`` must succeed before the offsets of what was added are committed; what is added again changes nothing.
     """
 
-    def __init__(self, pool: Pool, ranges_max: int, gaps_max: int) -> None:
+    def __init__(self, pool: Pool, ranges_max: int, gaps_max: int, last_seen_interval: timedelta) -> None:
         self._pool = pool
+        self._last_seen_interval = last_seen_interval
+        self._seen: dict[str, datetime] = {}  # last_seen of hosts as it was written latest
         self._ranges_max = ranges_max
         self._gaps_max = gaps_max
         self._parts: dict[tuple[str, int], StreamPart] = {}
@@ -86,13 +99,25 @@ class Streams:
         flushed, self._parts = self._parts, {}
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                hosts = {key[0] for key in flushed}
-                locked = {row[0] for row in await connection.fetch(_LOCK_HOSTS, list(hosts))}
-                await self._write(connection, [flushed[key] for key in sorted(flushed) if key[0] in locked])
+                await connection.execute(_HOLD_HOSTS)
+                await self._write(connection, [flushed[key] for key in sorted(flushed)])
+                seen = self._newly_seen(flushed.values())
+                if seen:
+                    interval = self._last_seen_interval
+                    await connection.execute(_ADVANCE_LAST_SEEN, list(seen), list(seen.values()), interval)
         except BaseException:
             added, self._parts = self._parts, flushed
             self.add(added.values())
             raise
+        self._seen.update(seen)
+
+    def _newly_seen(self, parts: Iterable[StreamPart]) -> dict[str, datetime]:
+        seen: dict[str, datetime] = {}
+        for part in parts:
+            before = seen.get(part.host_id) or self._seen.get(part.host_id)
+            if before is None or before + self._last_seen_interval <= part.last_at:
+                seen[part.host_id] = part.last_at
+        return seen
 
     async def _write(self, connection: Connection, parts: Sequence[StreamPart]) -> None:
         await connection.execute(

@@ -21,7 +21,7 @@ from infrawatch_ingest.store_jobs import JobStore, TakenError
 from infrawatch_ingest.store_marks import HourMarks
 from infrawatch_ingest.store_streams import Streams
 from records import host_key, sample, signed
-from stack import Database
+from stack import Database, eventually
 
 HOUR, DAY, NO_DELAY = timedelta(hours=1), timedelta(days=1), timedelta(0)
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -45,9 +45,8 @@ class World:
     def __init__(self, pool: Pool, admin: Any) -> None:
         self.now = 0.0
         marks = HourMarks(lambda: self.now)
-        self.store = Store(
-            pool, IngestMetrics(CollectorRegistry()), timedelta(seconds=30), Streams(pool, 100, 50), marks
-        )
+        self.streams = Streams(pool, 100, 50, timedelta(seconds=30))
+        self.store = Store(pool, IngestMetrics(CollectorRegistry()), self.streams, marks)
         self.jobs = JobStore(pool)
         self.pool = pool
         self.admin = admin
@@ -171,18 +170,25 @@ async def test_two_replicas_that_roll_up_at_once_compute_every_hour(
     assert await world.hourly_is_recomputation()
 
 
-async def test_a_host_that_is_being_purged_delays_only_its_own_hours(world: World, database: Database) -> None:
+async def test_the_rollup_waits_for_a_purge_and_then_has_nothing_to_do_for_that_host(
+    world: World, database: Database
+) -> None:
     await world.write(sample("host-1", 1, YESTERDAY), sample("host-2", 1, YESTERDAY))
     async with database.connect("api") as api:
         async with api.transaction():
-            await api.execute("SELECT TRUE FROM hosts WHERE id = 'host-1' FOR UPDATE")
-            assert (await world.jobs.roll_up(NO_DELAY, 500)).done == 1
-            assert [host for host, _ in await world.pending()] == ["host-1"]
+            await api.execute("LOCK TABLE hosts IN EXCLUSIVE MODE")
             await api.execute("DELETE FROM metrics WHERE host_id = 'host-1'")
+            rolling_up = asyncio.create_task(world.roll_up_all())
+            await eventually(lambda: waits_for_a_lock(world))
             await api.execute("DELETE FROM hosts WHERE id = 'host-1'")
-        await world.roll_up_all()
+        await rolling_up
     assert await world.pending() == []
     assert [row["host_id"] for row in await world.admin.fetch(HOURLY)] == ["host-2"]
+
+
+async def waits_for_a_lock(world: World) -> bool:
+    query = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return bool(await world.admin.fetchval(query))
 
 
 async def test_samples_are_dropped_by_the_day_once_they_are_old_and_rolled_up(world: World) -> None:
@@ -293,6 +299,7 @@ async def test_wrong_clocks_make_no_chunks_and_do_not_move_last_seen(world: Worl
     messages = [signed(sample("host-1", n, at), offset=n, appended_at=now) for n, at in enumerate(stamps)]
     batch: Batch[Any] = sort_out(messages, KEYS, rules)
     await world.store.write(batch)
+    await world.streams.flush()
     assert await world.chunks() == 2, "one for today and one for yesterday"
     assert await world.admin.fetchval("SELECT last_seen FROM hosts") == now
     reasons = await world.admin.fetch('SELECT reason FROM dead_letters ORDER BY "offset"')

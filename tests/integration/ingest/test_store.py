@@ -29,7 +29,7 @@ class StoreUnderTest:
     def __init__(self, database: Database, pool: asyncpg.Pool) -> None:
         self.database = database
         self.metrics = IngestMetrics(CollectorRegistry())
-        self.store = Store(pool, self.metrics, timedelta(seconds=30), Streams(pool, 100, 50))
+        self.store = Store(pool, self.metrics, Streams(pool, 100, 50, timedelta(seconds=30)))
 
     async def fetch(self, query: str) -> list[Any]:
         async with self.database.admin() as connection:
@@ -62,7 +62,7 @@ async def test_a_sample_is_stored_with_its_numbers_and_its_host_is_registered(un
     assert await under_test.fetch("SELECT host_id, timestamp, cpu, memory, disk, uptime FROM metrics") == [
         ("host-a", NOW, 1.5, 2.5, 3.5, 4)
     ]
-    assert await under_test.fetch("SELECT id, name, last_seen FROM hosts") == [("host-a", "host-a", NOW)]
+    assert await under_test.fetch("SELECT id, name FROM hosts") == [("host-a", "host-a")]
 
 
 async def test_every_sample_is_read_back_as_it_was_sent(under_test: StoreUnderTest) -> None:
@@ -157,6 +157,63 @@ async def test_a_host_that_was_purged_between_two_batches_is_registered_again(un
     assert await under_test.fetch("SELECT id FROM hosts") == [("host-a",)]
 
 
+async def test_a_host_that_is_deleted_after_its_registration_is_registered_again(
+    under_test: StoreUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await under_test.store.write(batch(signed(sample("host-b"))))
+    register = under_test.store._register
+    deletions = iter(range(2))
+
+    async def register_and_lose(connection: Any, ids: Any) -> None:
+        await register(connection, ids)
+        if next(deletions, None) is not None:
+            async with under_test.database.admin() as admin:
+                await admin.execute("DELETE FROM hosts WHERE id = 'host-a'")
+
+    monkeypatch.setattr(under_test.store, "_register", register_and_lose)
+    assert (await under_test.store.write(batch(signed(sample())))).stored == 1
+    assert await under_test.fetch("SELECT id FROM hosts ORDER BY id") == [("host-a",), ("host-b",)]
+
+
+async def test_deleting_hosts_waits_for_the_batch_that_is_being_written(under_test: StoreUnderTest) -> None:
+    await under_test.store.write(batch(signed(sample())))
+    async with under_test.store._pool.acquire() as writer, under_test.database.admin() as admin:
+        async with writer.transaction():
+            await under_test.store._begin_insert(writer)
+            await admin.execute("SET lock_timeout = '100ms'")
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await admin.execute("DELETE FROM hosts WHERE id = 'another'")
+        await admin.execute("DELETE FROM hosts WHERE id = 'another'")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM hosts",
+        "TRUNCATE hosts CASCADE",
+        "SET LOCAL session_replication_role = replica; DELETE FROM hosts",
+        "ALTER TABLE hosts RENAME TO lost; CREATE TABLE hosts (LIKE lost INCLUDING ALL)",
+    ],
+)
+async def test_whatever_may_take_a_host_away_changes_the_version_that_writers_know(
+    under_test: StoreUnderTest, change: str
+) -> None:
+    async with under_test.database.admin() as admin:
+        before = await admin.fetchval("SELECT begin_insert_for_known_hosts('')")
+        assert await admin.fetchval("SELECT begin_insert_for_known_hosts($1)", before) == before
+        async with admin.transaction():
+            await admin.execute(change)
+            assert await admin.fetchval("SELECT begin_insert_for_known_hosts($1)", before) != before
+
+
+async def test_an_unknown_version_leaves_row_triggers_on(under_test: StoreUnderTest) -> None:
+    async with under_test.store._pool.acquire() as connection, connection.transaction():
+        version = await connection.fetchval("SELECT begin_insert_for_known_hosts('')")
+        assert await connection.fetchval("SHOW session_replication_role") == "origin"
+        assert await connection.fetchval("SELECT begin_insert_for_known_hosts($1)", version) == version
+        assert await connection.fetchval("SHOW session_replication_role") == "replica"
+
+
 async def test_the_foreign_key_still_holds_for_everybody_else(under_test: StoreUnderTest) -> None:
     await under_test.store.write(batch(signed(sample())))
     async with under_test.database.admin() as connection:
@@ -168,22 +225,3 @@ async def test_row_triggers_are_off_for_no_longer_than_the_insert(under_test: St
     await under_test.store.write(batch(signed(sample())))
     async with under_test.store._pool.acquire() as connection:
         assert await connection.fetchval("SHOW session_replication_role") == "origin"
-
-
-@pytest.mark.parametrize(("seconds", "advanced"), [(29, False), (30, True), (-60, False)])
-async def test_last_seen_advances_by_no_less_than_the_interval(
-    under_test: StoreUnderTest, seconds: int, advanced: bool
-) -> None:
-    later = NOW + timedelta(seconds=seconds)
-    await under_test.store.write(batch(signed(sample())))
-    await under_test.store.write(batch(signed(sample(sequence=1, timestamp=later))))
-    assert await under_test.fetch("SELECT last_seen FROM hosts") == [(later if advanced else NOW,)]
-
-
-async def test_last_seen_of_another_replica_is_not_set_back(under_test: StoreUnderTest) -> None:
-    await under_test.store.write(batch(signed(sample())))
-    newer = NOW + timedelta(hours=1)
-    async with under_test.database.admin() as connection:
-        await connection.execute("UPDATE hosts SET last_seen = $1", newer)
-    await under_test.store.write(batch(signed(sample(sequence=1, timestamp=NOW + timedelta(minutes=1)))))
-    assert await under_test.fetch("SELECT last_seen FROM hosts") == [(newer,)]

@@ -1,7 +1,7 @@
 """What is kept of the runs of agents, however their records come."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -32,11 +32,15 @@ class World:
     def __init__(self, pool: Pool, admin: Any) -> None:
         self.pool = pool
         self.admin = admin
-        self.streams = Streams(pool, ranges_max=20, gaps_max=3)
+        self.streams = Streams(pool, ranges_max=20, gaps_max=3, last_seen_interval=timedelta(seconds=30))
 
     async def flush(self, *sequences: int, **stream: Any) -> None:
         self.streams.add(extent_of([arrival(number, **stream) for number in sequences]).streams)
         await self.streams.flush()
+
+    async def last_seen(self) -> datetime | None:
+        seen: datetime | None = await self.admin.fetchval("SELECT last_seen FROM hosts WHERE id = 'host-a'")
+        return seen
 
     async def kept(self) -> Any:
         return await self.admin.fetchrow("SELECT * FROM host_streams")
@@ -107,7 +111,9 @@ async def test_ranges_and_gaps_are_bounded_and_what_is_joined_is_counted(world: 
 async def test_a_flush_that_fails_keeps_what_was_added(
     world: World, database: Database, make_pool: Callable[..., Pool]
 ) -> None:
-    world.streams = Streams(await make_pool(database_timeout=0.3), ranges_max=20, gaps_max=3)
+    world.streams = Streams(
+        await make_pool(database_timeout=0.3), ranges_max=20, gaps_max=3, last_seen_interval=timedelta(seconds=30)
+    )
     world.streams.add(extent_of([arrival(1)]).streams)
     async with database.admin() as blocker, blocker.transaction():
         await blocker.execute("LOCK TABLE host_streams IN EXCLUSIVE MODE")
@@ -138,3 +144,27 @@ async def test_old_streams_and_too_many_of_a_host_are_deleted(world: World) -> N
     assert await JobStore(world.pool).delete_streams(timedelta(days=30), 2, 100) == 4
     kept = await world.admin.fetch("SELECT instance FROM host_streams ORDER BY 1")
     assert [row[0].int for row in kept] == [3, 4]
+
+
+@pytest.mark.parametrize(("sequence", "advanced"), [(2, False), (3, True), (-6, False)])
+async def test_last_seen_advances_by_no_less_than_the_interval(world: World, sequence: int, advanced: bool) -> None:
+    await world.flush(0)
+    await world.flush(sequence)
+    later = NOW + timedelta(seconds=10 * sequence)
+    assert await world.last_seen() == (later if advanced else NOW)
+
+
+async def test_last_seen_is_of_the_newest_stream_of_a_host(world: World) -> None:
+    world.streams.add(
+        extent_of([arrival(9), arrival(0, instance=UUID(int=1)), arrival(4, instance=UUID(int=2))]).streams
+    )
+    await world.streams.flush()
+    assert await world.last_seen() == NOW + timedelta(seconds=90)
+
+
+async def test_last_seen_of_another_replica_is_not_set_back(world: World) -> None:
+    await world.flush(0)
+    newer = NOW + timedelta(hours=1)
+    await world.admin.execute("UPDATE hosts SET last_seen = $1", newer)
+    await world.flush(6)
+    assert await world.last_seen() == newer

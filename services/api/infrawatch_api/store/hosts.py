@@ -29,8 +29,9 @@ _RETIRE = "UPDATE hosts SET retired = coalesce(retired, $2) WHERE id = $1"
 _UNRETIRE = "UPDATE hosts SET retired = NULL WHERE id = $1 AND retired IS NOT NULL"
 _REVOKE_KEYS = "UPDATE host_keys SET revoked_at = $2 WHERE host_id = $1 AND (revoked_at IS NULL OR revoked_at > $2)"
 _ADD_KEY = "INSERT INTO host_keys (id, host_id, created_at) VALUES ($1, $2, $3)"
-# The lock keeps writers of samples away until the host is gone.
-_LOCK = "SELECT TRUE FROM hosts WHERE id = $1 FOR UPDATE"
+# Taken first, as every writer of hosts' data does: they wait until the host is gone.
+_KEEP_WRITERS_AWAY = "LOCK TABLE hosts IN EXCLUSIVE MODE"
+_EXISTS = "SELECT EXISTS (SELECT FROM hosts WHERE id = $1)"
 _PURGE = (
     "DELETE FROM alerts WHERE host_id = $1",
     "DELETE FROM snapshots WHERE host_id = $1",
@@ -90,7 +91,8 @@ async def retire(connection: Connection, host_id: str, now: datetime) -> bool:
 async def purge(connection: Connection, host_id: str, now: datetime) -> bool:
     """Delete a host with all that it reported, and revoke its keys; whether there was such a host."""
     await connection.execute("SELECT set_config('statement_timeout', $1, TRUE)", f"{int(_PURGE_TIMEOUT)}s")
-    found = await connection.fetchval(_LOCK, host_id)
+    await connection.execute(_KEEP_WRITERS_AWAY, timeout=_PURGE_TIMEOUT)
+    found = await connection.fetchval(_EXISTS, host_id)
     await connection.execute(_REVOKE_KEYS, host_id, now)
     for statement in _PURGE if found else ():
         await connection.execute(statement, host_id, timeout=_PURGE_TIMEOUT)

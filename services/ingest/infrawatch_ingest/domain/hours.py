@@ -4,7 +4,7 @@ Hours are counted since 1970, in UTC: whole numbers are ten times as fast to com
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,11 +23,9 @@ HostHour = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What a batch touches: its hosts, each with the newest timestamp; the hosts that have samples in each hour; the
-    streams that it continues, in the order in which all writers take them.
-    """
+    """What a batch touches: its hosts, the hosts that have samples in each hour, and the streams that it continues."""
 
-    latest: Mapping[str, datetime]
+    hosts: Collection[str]
     hours: Mapping[int, Set[str]]
     streams: Sequence[StreamPart]
 
@@ -37,20 +35,18 @@ def extent_of(arrivals: Iterable[Arrival]) -> Extent:
     hosts: dict[str, list[Arrival]] = defaultdict(list)
     for arrival in arrivals:
         hosts[arrival[0].host_id].append(arrival)
-    latest: dict[str, datetime] = {}
     hours: dict[int, set[str]] = defaultdict(set)
     streams: list[StreamPart] = []
-    for host_id in sorted(hosts):
-        parts = streams_of(host_id, hosts[host_id])
+    for host_id, arrived in hosts.items():
+        parts = streams_of(host_id, arrived)
         streams += parts
-        latest[host_id] = parts[0].last_at if len(parts) == 1 else max(part.last_at for part in parts)
         for part in parts:
             first = hour_of(part.first_at)
             hours[first].add(host_id)
-            if hour_of(part.last_at) != first:
-                for sample, _ in hosts[host_id]:
+            if part.last_at is not part.first_at and hour_of(part.last_at) != first:
+                for sample, _ in arrived:
                     hours[hour_of(sample.timestamp)].add(host_id)
-    return Extent(latest, hours, streams)
+    return Extent(hosts.keys(), hours, streams)
 
 
 def hour_of(moment: datetime) -> int:
