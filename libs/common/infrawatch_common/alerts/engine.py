@@ -1,0 +1,130 @@
+"""The decision: what one more sample, or silence, makes of a rule's state for one host.
+
+The same functions judge live samples, a backlog, and stored history for a preview. Times are the samples' own.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from infrawatch_common.alerts.rules import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """The condition has been true without a break since then."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """It was true for as long as the rule asks, at ``fired_at``."""
+
+    since: datetime
+    fired_at: datetime
+
+
+State = Pending | Firing | None
+"""None is ok."""
+
+
+class Ended(StrEnum):
+    """Why something no longer fires."""
+
+    CLEARED = "cleared"
+    HEARD = "heard"
+    RULE_CHANGED = "rule_changed"
+    RULE_DISABLED = "rule_disabled"
+    RULE_DELETED = "rule_deleted"
+    HOST_RETIRED = "host_retired"
+    HOST_DELETED = "host_deleted"
+    HOST_NOT_SELECTED = "host_not_selected"
+
+
+class Fired(NamedTuple):
+    """It begins to fire; ``value`` is the sample's, None for a heartbeat."""
+
+    at: datetime
+    since: datetime
+    value: float | None
+
+
+class Resolved(NamedTuple):
+    """What began to fire at ``fired_at`` has ended."""
+
+    at: datetime
+    fired_at: datetime
+    value: float | None
+    reason: Ended
+
+
+Transition = Fired | Resolved
+
+
+def step(rule: Rule, state: State, at: datetime, value: float, *, continuous: bool) -> tuple[State, Transition | None]:
+    """One more sample, later than all before; ``continuous`` says that none is missing between it and the last one.
+
+    Missing samples break what is pending. They end nothing that fires: no news is no recovery.
+    """
+    if isinstance(state, Firing):
+        if rule.goes_on(value):
+            return state, None
+        return None, Resolved(at, state.fired_at, value, Ended.CLEARED)
+    if not rule.holds(value):
+        return None, None
+    since = state.since if state is not None and continuous else at
+    if at - since >= rule.duration:
+        return Firing(since, at), Fired(at, since, value)
+    return (state if state is not None and since == state.since else Pending(since)), None
+
+
+def silent(rule: Rule, state: State, last_at: datetime, until: datetime) -> tuple[State, Transition | None]:
+    """A heartbeat rule, when nothing was heard between the last sample and ``until``."""
+    if isinstance(state, Firing) or until - last_at <= rule.duration:
+        return state, None
+    at = last_at + rule.duration
+    return Firing(last_at, at), Fired(at, last_at, None)
+
+
+def heard(state: State, at: datetime) -> tuple[State, Transition | None]:
+    """A heartbeat rule, when a sample came again."""
+    if not isinstance(state, Firing):
+        return None, None
+    return None, Resolved(at, state.fired_at, None, Ended.HEARD)
+
+
+def closed(state: State, at: datetime, reason: Ended) -> Resolved | None:
+    """What becomes of a state whose rule or host is no longer there, or no longer the same."""
+    if not isinstance(state, Firing):
+        return None
+    return Resolved(max(at, state.fired_at), state.fired_at, None, reason)
+
+
+_GAP = 3  # reporting intervals
+_REMEMBERED = 3
+
+
+class Rhythm(NamedTuple):
+    """How often a host reports: the distances of its latest samples. The median of three is one that a gap, which is
+    rare, does not change and a new interval soon does.
+    """
+
+    usual: timedelta
+    distances: tuple[timedelta, ...] = ()
+
+    def then(self, distance: timedelta) -> "Rhythm":
+        """With one more sample."""
+        return Rhythm(self.usual, (*self.distances[1 - _REMEMBERED :], distance))
+
+    @property
+    def interval(self) -> timedelta:
+        """The reporting interval; the usual one until three distances are known."""
+        if len(self.distances) < _REMEMBERED:
+            return self.usual
+        return sorted(self.distances)[_REMEMBERED // 2]
+
+    def is_gap(self, distance: timedelta) -> bool:
+        """Whether samples are missing in this distance from the last one."""
+        return distance > _GAP * max(self.interval, self.usual)

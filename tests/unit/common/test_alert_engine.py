@@ -1,0 +1,256 @@
+"""What fires, when, and why it ends: the decision alone."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from infrawatch_common.alerts.engine import Ended, Fired, Firing, Pending, Resolved, Rhythm, State, Transition, step
+from infrawatch_common.alerts.rules import Comparison, Metric, Rule, complaints
+from infrawatch_common.alerts.watching import Changes, HostWatch, RuleSet
+from infrawatch_common.events import Sample, Stamp
+
+START = datetime(2026, 11, 22, 10, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+TEN = 10 * SECOND
+INSTANCE = Stamp(uuid4(), 0)
+
+
+def rule(metric: Metric = Metric.CPU, seconds: float = 30, threshold: float | None = 90, **more: object) -> Rule:
+    bound = None if metric is Metric.HEARTBEAT else threshold
+    made = {"id": uuid4(), "version": 1, "name": "r", "metric": metric, "threshold": bound} | more
+    return Rule(duration=timedelta(seconds=seconds), **made)  # type: ignore[arg-type]
+
+
+def sample(seconds: float, cpu: float = 0.0, **more: float) -> Sample:
+    values = {"cpu": cpu, "memory": 0.0, "disk": 0.0, "uptime": 1000} | more
+    return Sample(uuid4(), "host-a", START + seconds * SECOND, **values, agent=INSTANCE)  # type: ignore[arg-type]
+
+
+def watch(*rules: Rule) -> HostWatch:
+    return HostWatch("host-a", RuleSet(rules), Rhythm(TEN))
+
+
+def transitions(changes: Changes | None) -> list[Transition]:
+    return [change.transition for change in changes or () if change.transition is not None]
+
+
+def play(watched: HostWatch, samples: Sequence[Sample]) -> list[Transition]:
+    return [transition for one in samples for transition in transitions(watched.sample(one))]
+
+
+def every_ten(*values: float, begin: float = 0) -> list[Sample]:
+    return [sample(begin + 10 * number, value) for number, value in enumerate(values)]
+
+
+def test_it_fires_once_the_condition_was_true_for_as_long_as_the_rule_asks() -> None:
+    fired, resolved = play(watch(rule(seconds=30)), every_ten(0, 95, 95, 95, 95, 95, 10))
+    assert fired == Fired(START + 40 * SECOND, START + 10 * SECOND, 95)
+    assert resolved == Resolved(START + 60 * SECOND, START + 40 * SECOND, 10, Ended.CLEARED)
+
+
+def test_a_duration_of_nothing_fires_at_once() -> None:
+    assert play(watch(rule(seconds=0)), every_ten(95)) == [Fired(START, START, 95)]
+
+
+def test_what_is_true_for_less_than_the_duration_never_fires() -> None:
+    assert play(watch(rule(seconds=30)), every_ten(95, 95, 95, 0, 95, 95, 95, 0)) == []
+
+
+def test_what_lies_between_the_thresholds_goes_on_and_never_begins() -> None:
+    flapping = rule(seconds=0, threshold=90, clear_threshold=80)
+    found = play(watch(flapping), every_ten(85, 95, 85, 89, 95, 80, 79.9, 85))
+    assert [type(one) for one in found] == [Fired, Resolved]
+    assert found[1].at == START + 60 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("comparison", "bad", "good"),
+    [
+        (Comparison.ABOVE, 50.1, 50),
+        (Comparison.AT_LEAST, 50, 49.9),
+        (Comparison.BELOW, 49.9, 50),
+        (Comparison.AT_MOST, 50, 50.1),
+    ],
+)
+def test_each_comparison_ends_where_it_says(comparison: Comparison, bad: float, good: float) -> None:
+    found = play(watch(rule(seconds=0, threshold=50, comparison=comparison)), every_ten(good, bad, good))
+    assert [one.at for one in found] == [START + TEN, START + 2 * TEN]
+
+
+def test_missing_samples_break_what_is_pending() -> None:
+    found = play(watch(rule(seconds=30)), [*every_ten(95, 95), *every_ten(95, 95, 95, 95, begin=60)])
+    assert found == [Fired(START + 90 * SECOND, START + 60 * SECOND, 95)]
+
+
+def test_three_intervals_without_a_sample_are_no_gap() -> None:
+    found = play(watch(rule(seconds=30)), [sample(0, 95), sample(30, 95)])
+    assert [one.at for one in found] == [START + 30 * SECOND]
+
+
+def test_missing_samples_end_nothing_that_fires() -> None:
+    found = play(watch(rule(seconds=0)), [sample(0, 95), sample(4000, 95), sample(4010, 0)])
+    assert [one.at for one in found] == [START, START + 4010 * SECOND]
+
+
+def test_a_host_that_reports_every_minute_has_no_gaps_once_that_is_known() -> None:
+    samples = [sample(60 * number, 95 if number > 4 else 0) for number in range(11)]
+    assert [one.at for one in play(watch(rule(seconds=180)), samples)] == [START + 60 * 8 * SECOND]
+
+
+def test_a_late_sample_and_one_that_comes_again_change_nothing() -> None:
+    watched = watch(rule(seconds=30, clear_threshold=10))
+    play(watched, every_ten(95, 95, 95, 95))
+    before = dict(watched.states)
+    for late in (sample(30, 0), sample(20, 0), sample(-3600, 0), sample(29.9, 95)):
+        assert watched.sample(late) is None
+    assert watched.states == before
+    assert watched.last_at == START + 30 * SECOND
+
+
+def test_silence_longer_than_the_duration_fires_at_the_end_of_the_duration() -> None:
+    watched = watch(rule(Metric.HEARTBEAT, 60))
+    play(watched, every_ten(0, 0))
+    assert transitions(watched.silence(START + 70 * SECOND)) == []
+    assert transitions(watched.silence(START + 71 * SECOND)) == [Fired(START + 70 * SECOND, START + 10 * SECOND, None)]
+    assert transitions(watched.silence(START + 99 * SECOND)) == [], "once"
+    [resolved] = play(watched, [sample(100)])
+    assert resolved == Resolved(START + 100 * SECOND, START + 70 * SECOND, None, Ended.HEARD)
+
+
+def test_silence_that_nobody_watched_is_found_with_the_next_sample() -> None:
+    found = play(watch(rule(Metric.HEARTBEAT, 60)), [sample(0), sample(100)])
+    assert [(type(one), one.at) for one in found] == [
+        (Fired, START + 60 * SECOND),
+        (Resolved, START + 100 * SECOND),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [("changed", Ended.RULE_CHANGED), ("gone", Ended.RULE_DELETED)],
+)
+def test_a_rule_that_changes_or_goes_ends_what_it_fires(after: str, reason: Ended) -> None:
+    fires, other = rule(seconds=0), rule(seconds=0, threshold=50)
+    watched = watch(fires, other)
+    play(watched, every_ten(95))
+    edited = Rule(fires.id, 2, "r", Metric.CPU, SECOND, threshold=99)
+    rules = RuleSet([other, edited] if after == "changed" else [other])
+    later = START + 5 * SECOND
+    assert transitions(watched.follow(rules, later, Ended.RULE_DELETED)) == [Resolved(later, START, None, reason)]
+    assert set(watched.states) == {other.id}
+    assert transitions(watched.follow(rules, later, Ended.RULE_DELETED)) == []
+
+
+def test_what_was_pending_under_an_older_version_begins_anew() -> None:
+    pending = rule(seconds=30)
+    watched = watch(pending)
+    play(watched, every_ten(95, 95, 95))
+    newer = Rule(pending.id, 2, "r", Metric.CPU, 30 * SECOND, threshold=80)
+    [change] = watched.follow(RuleSet([newer]), START + 20 * SECOND, Ended.RULE_DELETED)
+    assert (change.state, change.transition) == (None, None)
+    assert [one.at for one in play(watched, every_ten(95, 95, 95, 95, begin=30))] == [START + 60 * SECOND]
+
+
+values = st.sampled_from([0.0, 49.0, 50.0, 51.0, 79.0, 80.0, 85.0, 90.0, 91.0, 100.0])
+steps = st.lists(st.tuples(st.sampled_from([-20, 0, 1, 10, 10, 10, 10, 31, 600]), values, values), max_size=60)
+rules = st.lists(
+    st.builds(
+        lambda metric, seconds, comparison, threshold, clear: Rule(
+            uuid4(), 1, "r", metric, timedelta(seconds=seconds), comparison, threshold, clear
+        ),
+        st.sampled_from([Metric.CPU, Metric.MEMORY]),
+        st.sampled_from([0, 10, 30, 60]),
+        st.sampled_from(list(Comparison)),
+        st.sampled_from([50.0, 90.0]),
+        st.sampled_from([None, 50.0, 80.0]),
+    ).filter(lambda made: not complaints(made)),
+    max_size=5,
+)
+
+
+def course(steps: Sequence[tuple[int, float, float]]) -> list[Sample]:
+    made, at = [], 0
+    for distance, cpu, memory in steps:
+        at += distance
+        made.append(sample(at, cpu, memory=memory))
+    return made
+
+
+@given(rules, steps)
+def test_the_short_way_for_quiet_samples_decides_as_every_step_by_itself(
+    rules: list[Rule], steps: list[tuple[int, float, float]]
+) -> None:
+    watched, rhythm, last = watch(*rules), Rhythm(TEN), None
+    states: dict[UUID, State] = {made.id: None for made in rules}
+    for one in course(steps):
+        if last is not None and one.timestamp <= last:
+            assert watched.sample(one) is None
+            continue
+        continuous = last is not None and not rhythm.is_gap(one.timestamp - last)
+        if last is not None:
+            rhythm = rhythm.then(one.timestamp - last)
+        last = one.timestamp
+        expected = {}
+        for made in rules:
+            value = one.cpu if made.metric is Metric.CPU else one.memory
+            states[made.id], transition = step(made, states[made.id], one.timestamp, value, continuous=continuous)
+            if transition is not None:
+                expected[made.id] = transition
+        found = watched.sample(one)
+        assert found is not None
+        assert {change.rule.id: change.transition for change in found if change.transition} == expected
+        assert watched.states == {made: state for made, state in states.items() if state is not None}
+
+
+@given(rules, steps)
+def test_what_fires_was_true_all_the_while_and_ends_once(
+    rules: list[Rule], steps: list[tuple[int, float, float]]
+) -> None:
+    for made in rules:
+        samples = course([(max(distance, 1), cpu, memory) for distance, cpu, memory in steps])
+        found = play(watch(made), samples)
+        assert [type(one) for one in found] == [Fired, Resolved] * (len(found) // 2) + [Fired] * (len(found) % 2)
+        value = {one.timestamp: one.cpu if made.metric is Metric.CPU else one.memory for one in samples}
+        for one in found:
+            if isinstance(one, Fired):
+                assert one.at - one.since >= made.duration
+                assert all(made.holds(v) for at, v in value.items() if one.since <= at <= one.at)
+        for fired, resolved in zip(found[::2], found[1::2], strict=False):
+            assert isinstance(resolved, Resolved)
+            assert resolved.fired_at == fired.at
+            assert all(made.goes_on(v) for at, v in value.items() if fired.at < at < resolved.at)
+
+
+def test_states_tell_since_when() -> None:
+    watched = watch(pending := rule(seconds=30), fires := rule(seconds=0))
+    play(watched, every_ten(95, 95))
+    assert watched.states == {pending.id: Pending(START), fires.id: Firing(START, START)}
+    assert watched.is_firing
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        (rule(threshold=None), "threshold"),
+        (rule(threshold=90, clear_threshold=91), "clear_threshold"),
+        (rule(threshold=90, clear_threshold=89, comparison=Comparison.BELOW), "clear_threshold"),
+        (Rule(uuid4(), 1, "r", Metric.HEARTBEAT, SECOND, threshold=1), "threshold"),
+        (Rule(uuid4(), 1, "r", Metric.HEARTBEAT, SECOND, clear_threshold=1), "clear_threshold"),
+        (Rule(uuid4(), 1, "r", Metric.HEARTBEAT, timedelta(0)), "duration"),
+    ],
+)
+def test_a_rule_that_contradicts_itself_is_told_where(wrong: Rule, field: str) -> None:
+    assert list(complaints(wrong)) == [field]
+
+
+def test_a_rule_is_for_its_host_or_for_the_hosts_that_have_all_its_tags() -> None:
+    assert rule(host_id="host-a").matches("host-a", {})
+    assert not rule(host_id="host-a", selector={}).matches("host-b", {})
+    chosen = rule(selector={"env": "prod", "role": "db"})
+    assert chosen.matches("host-b", {"env": "prod", "role": "db", "more": "x"})
+    assert not chosen.matches("host-b", {"env": "prod"})
+    assert rule(selector={}).matches("any", {})
