@@ -9,10 +9,11 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
 from infrawatch_common.events import MetricRecord
+from infrawatch_common.events.judgement import Rules
 from infrawatch_common.host_keys import KeyRing
+from infrawatch_common.judging import Judge
 from infrawatch_common.kafka import create_broker, subscribe
 from infrawatch_common.service import Service
-from infrawatch_ingest.domain.judgement import Rules
 from infrawatch_ingest.handlers import MetricsHandler
 from infrawatch_ingest.jobs import Runner
 from infrawatch_ingest.maintenance import Maintenance
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> Service:
     store = Store(pool, metrics, streams)
     job_metrics = JobMetrics(registry)
     jobs = Runner(job_metrics).background(Maintenance(JobStore(pool), settings, job_metrics).jobs())
-    handler = MetricsHandler(keys, store, _rules(settings), metrics)
+    handler = MetricsHandler(Judge(keys, _rules(settings)), store, metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, streams.flush)
     broker = create_broker(settings)
     consumer.attach(

@@ -10,11 +10,11 @@ from asyncpg import exceptions as pg
 from infrawatch_common.database import Pool
 from infrawatch_common.dead_letters import DeadLetter, store_dead_letters
 from infrawatch_common.events import Reason, Rejection
+from infrawatch_common.events.batch import Batch
+from infrawatch_common.events.judgement import appended
 from infrawatch_common.hosts import NewHost, register_hosts
 from infrawatch_common.kafka import Record
 from infrawatch_ingest import copying
-from infrawatch_ingest.domain.batch import Batch
-from infrawatch_ingest.domain.judgement import appended
 from infrawatch_ingest.metrics import IngestMetrics
 from infrawatch_ingest.rows import Rows
 from infrawatch_ingest.store_marks import HourMarks

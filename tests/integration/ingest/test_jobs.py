@@ -12,9 +12,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from infrawatch_common.database import Pool
-from infrawatch_ingest.domain.batch import Batch, sort_out
+from infrawatch_common.events.batch import Batch, sort_out
+from infrawatch_common.events.judgement import Rules
 from infrawatch_ingest.domain.hours import MARK_HOLDS
-from infrawatch_ingest.domain.judgement import Rules
 from infrawatch_ingest.metrics import IngestMetrics
 from infrawatch_ingest.store import Store
 from infrawatch_ingest.store_jobs import JobStore, TakenError

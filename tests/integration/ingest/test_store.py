@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from infrawatch_common.database import create_pool
 from infrawatch_common.events import Reason
-from infrawatch_ingest.domain.batch import Batch, sort_out
-from infrawatch_ingest.domain.judgement import Rules
+from infrawatch_common.events.batch import Batch, sort_out
+from infrawatch_common.events.judgement import Rules
 from infrawatch_ingest.metrics import IngestMetrics
 from infrawatch_ingest.settings import Settings
 from infrawatch_ingest.store import Store

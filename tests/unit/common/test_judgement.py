@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from infrawatch_common.events import Reason, Rejection, Sample
-from infrawatch_ingest.domain.judgement import Rules, judge
+from infrawatch_common.events.judgement import Rules, judge
 from records import NOW, FakeMessage, body, host_key, sample, signature, signed
 
 RULES = Rules(accept_unsigned=False, clock_tolerance=300, retention=30 * 86_400)

@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infrawatch_common.events import Reason
-from infrawatch_ingest.domain.batch import sort_out
-from infrawatch_ingest.domain.judgement import Rules
+from infrawatch_common.events.batch import sort_out
+from infrawatch_common.events.judgement import Rules
 from records import FakeMessage, host_key, sample, signed
 
 RULES = Rules(accept_unsigned=False, clock_tolerance=300, retention=30 * 86_400)

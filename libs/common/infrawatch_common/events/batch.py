@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from infrawatch_common.events import HostKey, Rejection, Sample
-from infrawatch_ingest.domain.judgement import Message, Rules, judge
+from infrawatch_common.events.judgement import Message, Rules, judge
 
 MessageT = TypeVar("MessageT", bound=Message)
 
