@@ -1,13 +1,10 @@
-"""Promises 1, 2 and 6 under faults: real processes, a real broker, a real database, and load all the while."""
+"""How ingest starts where something is missing; faults under load are those of tests/faults."""
 
-import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer
 
 from infrawatch_local.stack import Stack
 from ledger import Load, producer
@@ -25,23 +22,6 @@ def load(topics: Topics, known_hosts: GiveKeys) -> Load:
     return made
 
 
-@asynccontextmanager
-async def under_load(load: Load) -> AsyncIterator[AIOKafkaProducer]:
-    """Sends about 1,000 records a second until the block ends."""
-    async with producer(load.topics) as sending:
-        done = asyncio.Event()
-
-        async def send() -> None:
-            while not done.is_set():
-                await load.send(sending, rounds=10)
-                await asyncio.sleep(0.2)  # the rate of the load
-
-        task = asyncio.create_task(send())
-        yield sending
-        done.set()
-        await task
-
-
 async def all_arrive(load: Load, database: Database, within: float = 60.0) -> None:
     """Every acknowledged record becomes a row or a dead letter, none twice."""
 
@@ -57,110 +37,6 @@ async def all_arrive(load: Load, database: Database, within: float = 60.0) -> No
             f" of {len(load.acknowledged)}"
         ) from None
     assert load.acknowledged, "the load sent nothing"
-
-
-async def test_ingest_killed_five_times_under_load_loses_and_doubles_nothing(
-    database: Database, topics: Topics, service: MakeService, load: Load
-) -> None:
-    ingest = service("ingest", ingest_environment(database, topics)).start()
-    async with under_load(load):
-        for _ in range(5):
-            await eventually(lambda: _progress(database))
-            ingest.kill()
-            ingest.start()
-    await all_arrive(load, database)
-    assert ingest.stop() == 0
-
-
-async def _progress(database: Database) -> bool:
-    """Whether anything of the last second has been stored: the kill must hit a working service."""
-    async with database.admin() as connection:
-        return bool(
-            await connection.fetchval("SELECT EXISTS (SELECT FROM metrics WHERE timestamp > now() - interval '1 s')")
-        )
-
-
-async def test_a_database_that_is_away_for_30_s_costs_no_record(
-    stack: Stack, database: Database, topics: Topics, service: MakeService, load: Load
-) -> None:
-    ingest = service("ingest", ingest_environment(database, topics)).start()
-    async with under_load(load):
-        await eventually(lambda: _progress(database))
-        stack.database.stop()
-        await asyncio.sleep(15)
-        assert "database" in [name for name, state in ingest.health()["checks"].items() if state != "ok"]
-        await asyncio.sleep(15)
-        stack.database.start()
-        await eventually(lambda: _progress(database))
-    await all_arrive(load, database)
-    assert ingest.running(), "ingest must wait for the database, not end"
-
-
-async def test_a_broker_that_is_away_for_30_s_costs_no_acknowledged_record(
-    stack: Stack, database: Database, topics: Topics, service: MakeService, load: Load
-) -> None:
-    ingest = service("ingest", ingest_environment(database, topics)).start()
-    async with producer(topics) as sending:
-        await load.send(sending, rounds=50)
-        stack.kafka.kill()
-        interrupted = asyncio.create_task(load.send(sending, rounds=50))
-        await asyncio.sleep(30)
-        assert ingest.health()["checks"]["kafka"] != "ok"
-        stack.kafka.start()
-        await interrupted
-        await load.send(sending, rounds=50)
-    await all_arrive(load, database)
-    assert ingest.running(), "ingest must wait for the broker, not end"
-
-    async def ready() -> bool:
-        return ingest.health().get("status") == "ready"
-
-    await eventually(ready)
-
-
-async def test_replaying_the_whole_topic_changes_no_row(
-    database: Database, topics: Topics, service: MakeService, load: Load
-) -> None:
-    first = service("ingest", ingest_environment(database, topics)).start()
-    async with producer(topics) as sending:
-        await load.send(sending, rounds=100)
-    await all_arrive(load, database)
-    first.stop()
-
-    again = service("ingest", ingest_environment(database, topics, kafka_group=f"{topics.metrics}-replay")).start()
-
-    async def replayed() -> bool:
-        return again.metric('infrawatch_ingest_records_total{outcome="duplicate"}') == len(load.acknowledged)
-
-    await eventually(replayed)
-    assert (await load.verdict(database)).kept
-
-
-async def test_two_replicas_share_the_work_and_neither_doubles_it(
-    database: Database, topics: Topics, service: MakeService, load: Load
-) -> None:
-    replicas = [service("ingest", ingest_environment(database, topics)).start() for _ in range(2)]
-
-    async def both_work() -> bool:
-        return all(r.metric('infrawatch_ingest_records_total{outcome="stored"}') > 0 for r in replicas)
-
-    async with under_load(load):
-        await eventually(both_work)
-        replicas[0].kill()
-        await eventually(lambda: _progress(database))
-    await all_arrive(load, database)
-
-
-async def test_a_stop_finishes_the_batch_in_hand_and_the_next_start_repeats_nothing(
-    database: Database, topics: Topics, service: MakeService, load: Load
-) -> None:
-    ingest = service("ingest", ingest_environment(database, topics)).start()
-    async with under_load(load):
-        await eventually(lambda: _progress(database))
-        assert ingest.stop() == 0
-    ingest.start()
-    await all_arrive(load, database)
-    assert ingest.metric('infrawatch_ingest_records_total{outcome="duplicate"}') == 0
 
 
 async def test_ingest_that_starts_before_broker_and_database_waits_for_both(

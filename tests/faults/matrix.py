@@ -9,21 +9,26 @@ from faults import scenes_records as records
 from faults import scenes_servers as servers
 from faults.scenario import Scenario
 
+_SPEED = "it compares speeds"
+_PACE = "it bounds a pause by seconds"
+
 SCENARIOS = (
-    Scenario(1, "load at 80 %", "10 min", processes.loaded, memory=True),
-    Scenario(2, "overload at 150 %", "5 min, then drained", processes.overloaded, memory=True),
+    Scenario(1, "load at 80 %", "10 min", processes.loaded, memory=True, quiet=_SPEED),
+    Scenario(2, "overload at 150 %", "5 min, then drained", processes.overloaded, memory=True, quiet=_SPEED),
     Scenario(3, "soak", "60 min", processes.soak, memory=True, by_default=False),
     Scenario(4, "kill -9 of a replica", "50 times, every 5 s", processes.killed, processes.TAKEN_OVER),
     Scenario(5, "SIGTERM under load", "20 times", processes.terminated),
     Scenario(6, "database restarted, immediate", "10 times", servers.database_restarted, 15.0),
     Scenario(7, "database down", "2 min", servers.database_down, 60.0, memory=True),
-    Scenario(8, "database slow, +500 ms", "2 min", servers.database_slow, servers.RECONNECTED, memory=True),
+    Scenario(
+        8, "database slow, +500 ms", "2 min", servers.database_slow, servers.RECONNECTED, memory=True, quiet=_PACE
+    ),
     Scenario(8, "table locked", "60 s", servers.table_locked, servers.RECONNECTED, memory=True),
     Scenario(9, "broker killed, then down", "5 min", servers.broker_restarted, servers.RECONNECTED, memory=True),
     Scenario(12, "network partition", "60 s", servers.partitioned, servers.RECONNECTED, root=True),
-    Scenario(12, "database half-open", "5 times", servers.half_open_database, servers.RECONNECTED),
+    Scenario(12, "database half-open", "5 times", servers.half_open_database, servers.STATEMENT_GIVEN_UP),
     Scenario(12, "broker half-open", "5 times", servers.half_open_broker, servers.RECONNECTED),
-    Scenario(12, "loss 5 %, latency 300 ms", "2 min", servers.lossy, servers.RECONNECTED, memory=True),
+    Scenario(12, "loss 5 %, latency 300 ms", "2 min", servers.lossy, servers.RECONNECTED, memory=True, quiet=_PACE),
     Scenario(12, "connections cut", "20 times", servers.cut, servers.RECONNECTED),
     Scenario(13, "zombie after SIGSTOP", "60 s", processes.suspended, processes.TAKEN_OVER),
     Scenario(14, "rebalance storm", "2 min", processes.storm, processes.TAKEN_OVER),

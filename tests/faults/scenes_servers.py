@@ -11,8 +11,10 @@ from stack import Service
 
 RECONNECTED = SESSION_TIMEOUT + 10.0
 _ROUND_TRIP = 0.5
-# What half-open costs: the answer that never comes is awaited for as long as a statement may take.
-_STATEMENT = 8.0
+_LONGEST_BACK_OFF = 5.0
+# Half-open costs as long as a statement may take, for the answer that never comes; judged with the usual session.
+_USUAL_SESSION = 10.0
+STATEMENT_GIVEN_UP = _USUAL_SESSION + 10.0
 # A connection that was cut off sends again at growing intervals.
 _REPEATED = RECONNECTED
 
@@ -31,9 +33,9 @@ async def database_restarted(world: World) -> None:
 async def database_down(world: World) -> None:
     """No database: offsets stand still, the member stays, and readiness says so."""
     await world.ingest()
-    before = world.stack.rebalances(world.group)
     async with world.under_load():
         await world.flows()
+        before = world.stack.rebalances(world.group)
         async with world.broken("database", world.stack.database.start):
             await aside(world.stack.database.stop)
             await asyncio.sleep(world.scale.seconds(120, at_least=12))
@@ -47,9 +49,9 @@ async def database_slow(world: World) -> None:
     """Half a second more for each answer of the database: slow, and steady."""
     database = world.proxy(world.database_port())
     await world.ingest(world.environment(database=database))
-    before = world.stack.rebalances(world.group)
     async with world.under_load(rate=500):
         await world.flows()
+        before = world.stack.rebalances(world.group)
         begin = time.monotonic()
         database.delay = _ROUND_TRIP / 2
         await asyncio.sleep(world.scale.seconds(120, at_least=14))
@@ -66,16 +68,19 @@ async def table_locked(world: World) -> None:
     locked = world.scale.seconds(60, at_least=15)
     statement = locked / 5
     await world.ingest(world.environment(database_timeout=statement, stall_timeout=locked / 2))
-    before = world.stack.rebalances(world.group)
     async with world.under_load():
         await world.flows()
+        before = world.stack.rebalances(world.group)
         async with world.database.admin() as connection, connection.transaction():
             await connection.execute("LOCK TABLE metrics IN ACCESS EXCLUSIVE MODE")
             begin = time.monotonic()
             await asyncio.sleep(locked)
         # a statement is given up before its lock is granted, and the next one comes after a pause
         world.healed()
-        world.faults.append(Span("consumer", begin + statement, world.healed_at, world.healed_at + statement))
+        mended = world.healed_at + statement + _LONGEST_BACK_OFF
+        world.faults.append(Span("consumer", begin + statement, world.healed_at, mended))
+        # it may say so before: no record is done
+        world.faults.append(Span("consumer", begin, begin, begin + statement))
         await world.recovers(RECONNECTED)
     world.checks.append(at_most("G", "rebalances", world.stack.rebalances(world.group) - before, 0))
 
@@ -118,16 +123,18 @@ async def partitioned(world: World) -> None:
 
 
 async def half_open_database(world: World) -> None:
-    """The database's connections die and nobody is told; new ones would work."""
+    """The database's connections die and nobody is told; new ones would work. The times are those of the defaults."""
     database = world.proxy(world.database_port())
-    await world.ingest(world.environment(database=database, database_timeout=_STATEMENT))
+    await world.ingest(world.environment(database=database, kafka_session_timeout=_USUAL_SESSION))
     async with world.under_load():
         for _ in range(world.scale.times(5, at_least=1)):
             await world.flows()
             database.strand()
             world.healed()
-            world.faults.append(Span("database", world.healed_at, world.healed_at, world.healed_at + RECONNECTED))
-            await world.recovers(RECONNECTED)
+            world.faults.append(
+                Span("database", world.healed_at, world.healed_at, world.healed_at + STATEMENT_GIVEN_UP)
+            )
+            await world.recovers(STATEMENT_GIVEN_UP)
 
 
 async def half_open_broker(world: World) -> None:
@@ -148,9 +155,9 @@ async def lossy(world: World) -> None:
     database = world.proxy(world.database_port())
     broker = world.proxy(world.stack.behind_proxy, port=world.stack.proxied)
     await world.ingest(world.environment(database=database, broker=broker.address))
-    before = world.stack.rebalances(world.group)
     async with world.under_load(rate=500):
         await world.flows()
+        before = world.stack.rebalances(world.group)
         begin = time.monotonic()
         for proxy in (database, broker):
             proxy.delay, proxy.loss = 0.15, 0.05

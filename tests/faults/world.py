@@ -132,6 +132,8 @@ class World:
         began = time.monotonic()
         code = await aside(service.stop)
         self.stops.append((time.monotonic() - began, code))
+        # what stops is not ready, and says so as long as it answers
+        self.faults.append(Span("stop", began, began, began))
 
     def proxy(self, target: int, host: str = "127.0.0.1", port: int = 0) -> FaultProxy:
         """A proxy until the end of the scenario."""
@@ -175,6 +177,12 @@ class World:
             finally:
                 done.set()
                 await task
+
+    async def backlog(self, records: int) -> None:
+        """Put so many records, or a few more, on the topic."""
+        async with self.under_load(rate=20_000):
+            while len(self.load.acknowledged) < records:  # noqa: ASYNC110 - sent meanwhile
+                await asyncio.sleep(0.1)
 
     async def flows(self) -> None:
         """Wait until something new is committed."""

@@ -17,6 +17,8 @@ else:
     Connection = asyncpg.pool.PoolConnectionProxy
 
 _CONNECT_TIMEOUT = 5.0
+# A connection that is not given back by then is dropped.
+_RELEASE_TIMEOUT = 1.0
 
 # Errors of the moment: the same statement can succeed later without any change to it.
 _TRANSIENT: tuple[type[Exception], ...] = (
@@ -77,3 +79,6 @@ class _BoundedPool(Pool):
 
     def acquire(self, *, timeout: float | None = _CONNECT_TIMEOUT) -> Any:
         return super().acquire(timeout=timeout)
+
+    async def release(self, connection: Any, *, timeout: float | None = _RELEASE_TIMEOUT) -> None:  # noqa: ASYNC109 - asyncpg's
+        await super().release(connection, timeout=timeout)

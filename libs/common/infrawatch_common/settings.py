@@ -89,7 +89,12 @@ class DatabaseSettings(_Settings):
     )
     database_password: SecretStr = Field(description="Password of the role in INFRAWATCH_DATABASE_URL.")
     database_pool_size: int = Field(4, ge=1, le=100, description="Most connections that one process opens.")
-    database_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds after which a statement is given up.")
+    database_timeout: float = Field(
+        15.0,
+        gt=0,
+        le=3600,
+        description="Seconds after which a statement is given up; a connection that died silently costs as much.",
+    )
 
 
 class KafkaClientSettings(_Settings):

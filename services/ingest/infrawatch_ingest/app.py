@@ -37,7 +37,9 @@ def create_app(settings: Settings) -> Service:
     streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max, last_seen_interval)
     store = Store(pool, metrics, streams)
     job_metrics = JobMetrics(registry)
-    jobs = Runner(job_metrics).background(Maintenance(JobStore(pool), settings, job_metrics).jobs())
+    jobs = Runner(job_metrics).background(
+        Maintenance(JobStore(pool, settings.job_timeout), settings, job_metrics).jobs()
+    )
     handler = MetricsHandler(Judge(keys, _rules(settings)), store, metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, streams.flush)
     broker = create_broker(settings)

@@ -22,6 +22,9 @@ class Settings(ConsumerSettings):
         30.0, ge=0, le=3600, description="Seconds by which a sample must be newer for a host's last_seen to be written."
     )
 
+    job_timeout: float = Field(
+        60.0, gt=0, le=3600, description="Seconds after which a statement of a job (rollup, retention) is given up."
+    )
     chunks_ahead_days: int = Field(
         3, ge=1, le=30, description="Days ahead for which the chunks of the samples are made."
     )

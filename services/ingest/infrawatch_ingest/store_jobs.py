@@ -92,17 +92,19 @@ class RolledUp:
 class JobStore:
     """Runs parts of jobs as role ``infrawatch_ingest``. Errors of the moment are the caller's to repeat.
 
-    Every method raises ``TakenError`` while another replica runs the same job.
+    A statement is given up after ``timeout`` seconds. Every method raises ``TakenError`` while another replica runs the
+    same job.
     """
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, timeout: float) -> None:
         self._pool = pool
+        self._timeout = timeout
 
     async def roll_up(self, delay: timedelta, most: int) -> RolledUp:
         """Compute up to ``most`` host-hours whose marks have not changed for ``delay``, all of one day."""
         async with self._alone("rollup") as connection:
             settled: datetime = await connection.fetchval(_SETTLED, delay)
-            due = [tuple(row) for row in await connection.fetch(_DUE, settled, most)]
+            due = [tuple(row) for row in await connection.fetch(_DUE, settled, most, timeout=self._timeout)]
             if due:
                 taken = await self._take(connection, _of_one_day(due), settled)
                 await self._compute(connection, taken)
@@ -113,42 +115,46 @@ class JobStore:
     async def _take(self, connection: Connection, due: Sequence[HostHour], settled: datetime) -> list[HostHour]:
         await connection.execute(_HOLD_HOSTS)
         hours, hosts = [hour for hour, _ in due], [host for _, host in due]
-        return [tuple(row) for row in await connection.fetch(_TAKE, hours, hosts, settled)]
+        return [tuple(row) for row in await connection.fetch(_TAKE, hours, hosts, settled, timeout=self._timeout)]
 
     async def _compute(self, connection: Connection, taken: Sequence[HostHour]) -> None:
         dropped = await connection.fetchval(_DROPPED)
         kept = [(hour, host) for hour, host in taken if dropped is None or hour >= dropped]
         if kept:
             day = _first_day(kept)
-            await connection.execute(_ROLL_UP, [hour for hour, _ in kept], [host for _, host in kept], day, day + DAY)
+            kept_hours, kept_hosts = [hour for hour, _ in kept], [host for _, host in kept]
+            await connection.execute(_ROLL_UP, kept_hours, kept_hosts, day, day + DAY, timeout=self._timeout)
         await connection.execute(_UNMARK, [hour for hour, _ in taken], [host for _, host in taken])
 
     async def create_chunks(self, days: Sequence[datetime]) -> int:
         """Make the chunks of these days; how many chunks ``metrics`` has now."""
         async with self._alone("chunks") as connection:
-            await connection.execute("SELECT create_metrics_chunks($1)", days)
+            await connection.execute("SELECT create_metrics_chunks($1)", days, timeout=self._timeout)
             return int(await connection.fetchval(_COUNT_CHUNKS))
 
     async def drop_metrics(self, older_than: timedelta) -> datetime | None:
         """Drop the oldest chunk, if all in it is old enough and rolled up; the end of what it held."""
         async with self._alone("retention") as connection:
-            dropped: datetime | None = await connection.fetchval("SELECT drop_metrics_chunk($1)", older_than)
+            dropped: datetime | None = await connection.fetchval(
+                "SELECT drop_metrics_chunk($1)", older_than, timeout=self._timeout
+            )
             return dropped
 
     async def drop_hourly(self, older_than: timedelta) -> int:
         """Drop the chunks of ``metrics_hourly`` in which all is old enough; how many."""
         async with self._alone("retention") as connection:
-            return int(await connection.fetchval("SELECT drop_hourly_chunks($1)", older_than))
+            return int(await connection.fetchval("SELECT drop_hourly_chunks($1)", older_than, timeout=self._timeout))
 
     async def delete_dead_letters(self, older_than: timedelta, most: int) -> int:
         """Delete up to ``most`` dead letters that are old enough; how many."""
         async with self._alone("retention") as connection:
-            return int(await connection.fetchval("SELECT delete_dead_letters($1, $2)", older_than, most))
+            query = "SELECT delete_dead_letters($1, $2)"
+            return int(await connection.fetchval(query, older_than, most, timeout=self._timeout))
 
     async def delete_streams(self, older_than: timedelta, per_host: int, most: int) -> int:
         """Delete up to ``most`` streams that ended long ago, or of which a host has too many; how many."""
         async with self._alone("streams") as connection:
-            status = await connection.execute(_DELETE_STREAMS, older_than, per_host, most)
+            status = await connection.execute(_DELETE_STREAMS, older_than, per_host, most, timeout=self._timeout)
             return int(status.rpartition(" ")[2])
 
     @asynccontextmanager

@@ -47,7 +47,7 @@ class World:
         marks = HourMarks(lambda: self.now)
         self.streams = Streams(pool, 100, 50, timedelta(seconds=30))
         self.store = Store(pool, IngestMetrics(CollectorRegistry()), self.streams, marks)
-        self.jobs = JobStore(pool)
+        self.jobs = JobStore(pool, 60)
         self.pool = pool
         self.admin = admin
 
@@ -164,7 +164,7 @@ async def test_two_replicas_that_roll_up_at_once_compute_every_hour(
     async def keep_on(pool: Pool) -> None:
         while await pool.fetchval("SELECT count(*) FROM rollup_pending"):
             with suppress(TakenError):
-                await JobStore(pool).roll_up(NO_DELAY, 20)
+                await JobStore(pool, 60).roll_up(NO_DELAY, 20)
 
     await asyncio.gather(keep_on(world.pool), keep_on(await make_pool()))
     assert await world.hourly_is_recomputation()

@@ -141,7 +141,7 @@ async def test_old_streams_and_too_many_of_a_host_are_deleted(world: World) -> N
         "UPDATE host_streams SET last_appended_at = now() - make_interval(hours => 1)"
         " * (9 - ('x' || right(instance::text, 1))::bit(4)::int) WHERE host_id = 'host-a'"
     )
-    assert await JobStore(world.pool).delete_streams(timedelta(days=30), 2, 100) == 4
+    assert await JobStore(world.pool, 60).delete_streams(timedelta(days=30), 2, 100) == 4
     kept = await world.admin.fetch("SELECT instance FROM host_streams ORDER BY 1")
     assert [row[0].int for row in kept] == [3, 4]
 

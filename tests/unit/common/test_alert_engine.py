@@ -155,6 +155,19 @@ def test_what_was_pending_under_an_older_version_begins_anew() -> None:
     assert [one.at for one in play(watched, every_ten(95, 95, 95, 95, begin=30))] == [START + 60 * SECOND]
 
 
+def test_a_rule_judges_nothing_from_before_its_version() -> None:
+    newer = rule(seconds=30, valid_from=START + 25 * SECOND)
+    assert [one.at for one in play(watch(newer), every_ten(95, 95, 95, 95, 95, 95, 95))] == [START + 60 * SECOND]
+
+
+def test_a_host_that_was_silent_before_there_was_the_rule_has_its_duration_to_be_heard() -> None:
+    watched = watch(rule(Metric.HEARTBEAT, 60, valid_from=START + 500 * SECOND))
+    play(watched, every_ten(0))
+    assert transitions(watched.silence(START + 560 * SECOND)) == []
+    [fired] = transitions(watched.silence(START + 561 * SECOND))
+    assert (fired.at, fired.since) == (START + 560 * SECOND, START + 500 * SECOND)  # type: ignore[union-attr]
+
+
 values = st.sampled_from([0.0, 49.0, 50.0, 51.0, 79.0, 80.0, 85.0, 90.0, 91.0, 100.0])
 steps = st.lists(st.tuples(st.sampled_from([-20, 0, 1, 10, 10, 10, 10, 31, 600]), values, values), max_size=60)
 rules = st.lists(

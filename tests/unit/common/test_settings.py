@@ -84,7 +84,7 @@ def test_a_stall_must_be_longer_than_a_slow_statement(
 ) -> None:
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("INFRAWATCH_STALL_TIMEOUT", "30")
+    monkeypatch.setenv("INFRAWATCH_STALL_TIMEOUT", "15")
     assert "INFRAWATCH_STALL_TIMEOUT" in refused(ConsumerSettings, capsys)
 
 

@@ -81,11 +81,15 @@ def step(rule: Rule, state: State, at: datetime, value: float, *, continuous: bo
 
 
 def silent(rule: Rule, state: State, last_at: datetime, until: datetime) -> tuple[State, Transition | None]:
-    """A heartbeat rule, when nothing was heard between the last sample and ``until``."""
-    if isinstance(state, Firing) or until - last_at <= rule.duration:
+    """A heartbeat rule, when nothing was heard between the last sample and ``until``.
+
+    A host that was silent before there was the rule has the rule's duration to be heard.
+    """
+    since = last_at if rule.valid_from is None else max(last_at, rule.valid_from)
+    if isinstance(state, Firing) or until - since <= rule.duration:
         return state, None
-    at = last_at + rule.duration
-    return Firing(last_at, at), Fired(at, last_at, None)
+    at = since + rule.duration
+    return Firing(since, at), Fired(at, since, None)
 
 
 def heard(state: State, at: datetime) -> tuple[State, Transition | None]:

@@ -3,7 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -44,7 +44,8 @@ class Severity(StrEnum):
 class Rule:
     """A rule in one version. ``threshold`` is None for heartbeats alone; ``clear_threshold`` is the same by default.
 
-    It is for the host ``host_id``, or else for every host whose tags have all pairs of ``selector``.
+    It is for the host ``host_id``, or else for every host whose tags have all pairs of ``selector``. It judges samples
+    from ``valid_from`` on, when this version was made; all if that is None.
     """
 
     id: UUID
@@ -58,12 +59,17 @@ class Rule:
     severity: Severity = Severity.WARNING
     host_id: str | None = None
     selector: Mapping[str, str] | None = None
+    valid_from: datetime | None = None
 
     def matches(self, host_id: str, tags: Mapping[str, str]) -> bool:
         """Whether it is for this host."""
         if self.host_id is not None:
             return host_id == self.host_id
         return all(tags.get(name) == value for name, value in (self.selector or {}).items())
+
+    def judges(self, at: datetime) -> bool:
+        """Whether a sample of that time is for it to judge."""
+        return self.valid_from is None or at >= self.valid_from
 
     def holds(self, value: float) -> bool:
         """Whether the value is on the bad side of the threshold."""

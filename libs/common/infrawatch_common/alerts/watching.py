@@ -137,11 +137,13 @@ class HostWatch:
         at = sample.timestamp
         changes: list[Change] = []
         for rule in self.rules.heartbeats:
-            if last is not None and at - last > rule.duration:
+            if last is not None and at - last > rule.duration and rule.judges(at):
                 self._become(changes, rule, *silent(rule, self.states.get(rule.id), last, at))
             if rule.id in self.states:
                 self._become(changes, rule, *heard(self.states[rule.id], at))
         for rule, value in self.rules.thresholds:
+            if not rule.judges(at):
+                continue
             state = self.states.get(rule.id)
             after, transition = step(rule, state, at, value(sample), continuous=continuous)
             if after is not state or transition is not None:
