@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOMAINS = sorted(ROOT.glob("services/*/infrawatch_*/domain/*.py"))
+DOMAINS = sorted([*ROOT.glob("services/*/infrawatch_*/domain/*.py"), *ROOT.glob("libs/common/*/alerts/*.py")])
 # What would make a decision depend on more than its arguments.
 FORBIDDEN_STANDARD = {
     "asyncio",
@@ -38,7 +38,7 @@ def allowed(name: str, package: str) -> bool:
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return top not in FORBIDDEN_STANDARD
-    return name.startswith(("infrawatch_common.events", f"{package}.domain"))
+    return name.startswith(("infrawatch_common.events", "infrawatch_common.alerts", f"{package}.domain"))
 
 
 def complaints(source: str, package: str) -> list[str]:
@@ -54,7 +54,7 @@ def complaints(source: str, package: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", DOMAINS, ids=lambda path: str(path.relative_to(ROOT / "services")))
+@pytest.mark.parametrize("path", DOMAINS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_decisions_are_functions_of_their_arguments(path: Path) -> None:
     assert complaints(path.read_text(encoding="utf-8"), path.parents[1].name) == []
 

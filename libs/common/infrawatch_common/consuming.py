@@ -77,6 +77,8 @@ class BatchConsumer(Generic[BatchT]):
 
     With ``flush``, what batches leave behind outside their transactions is written by it, every second or so, and
     offsets are committed after it; so a crash repeats the batches since then.
+
+    ``look`` is told, every other second, how many records of each partition were undone at that time (of Unix time).
     """
 
     def __init__(
@@ -86,8 +88,10 @@ class BatchConsumer(Generic[BatchT]):
         metrics: ConsumerMetrics,
         stall_timeout: float,
         flush: Callable[[], Awaitable[None]] | None = None,
+        look: Callable[[float, Mapping[int, int]], Awaitable[None]] | None = None,
     ) -> None:
         self._flush = flush
+        self._look = look
         self._pace = Pace()
         self._written: dict[TopicPartition, _Span] = {}  # what can be committed after the next flush
         self._checkpointing = asyncio.Lock()
@@ -288,6 +292,7 @@ class BatchConsumer(Generic[BatchT]):
         if consumer is None:
             return 0
         assignment = list(consumer.assignment())
+        looked = time.time()
         try:
             async with asyncio.timeout(_RPC_TIMEOUT):
                 ends = await consumer.end_offsets(assignment) if assignment else {}
@@ -298,6 +303,8 @@ class BatchConsumer(Generic[BatchT]):
         self._metrics.lag_records.clear()
         for partition, lag in lags.items():
             self._metrics.lag_records.labels(str(partition.partition)).set(lag)
+        if self._look is not None and lags:
+            await self._look(looked, {partition.partition: lag for partition, lag in lags.items()})
         return sum(lags.values())
 
 

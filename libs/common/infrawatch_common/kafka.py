@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 from faststream import AckPolicy
@@ -68,8 +68,11 @@ def subscribe(
     group: str,
     model: type[BaseModel],
     handler: Callable[[Records], Awaitable[None]],
+    listener: ConsumerRebalanceListener | None = None,
 ) -> BatchSubscriber:
     """Hand whole batches of raw records to ``handler``; ``model`` is what each of them should be, for AsyncAPI.
+
+    ``listener`` is told which partitions come and go.
 
     The handler must commit by itself, and must not raise: the next commit would pass over what it raised for.
     """
@@ -90,6 +93,7 @@ def subscribe(
         decoder=_raw,
         title=topic,
         description=model.__doc__,
+        listener=listener,
     )
 
     async def consume(records: Any) -> None:
@@ -109,6 +113,24 @@ async def _parse(records: Records) -> KafkaMessage:
 async def _raw(message: Any) -> Records:
     records: Records = message.raw_message
     return records
+
+
+def producer_options(settings: KafkaClientSettings) -> dict[str, Any]:
+    """What aiokafka's producer is told of the broker."""
+    protocol = settings.kafka_security_protocol
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap_servers.split(","),
+        "security_protocol": protocol,
+    }
+    if protocol.endswith("SSL"):
+        options["ssl_context"] = _ssl_context(settings)
+    if protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": _password(settings),
+        }
+    return options
 
 
 async def start_when_reachable(broker: KafkaBroker) -> None:

@@ -121,6 +121,16 @@ def test_silence_longer_than_the_duration_fires_at_the_end_of_the_duration() -> 
     assert resolved == Resolved(START + 100 * SECOND, START + 70 * SECOND, None, Ended.HEARD)
 
 
+def test_silence_counts_from_when_it_is_the_hosts_own() -> None:
+    watched = watch(rule(Metric.HEARTBEAT, 60))
+    play(watched, every_ten(0))
+    watched.excused_until = START + 300 * SECOND
+    assert transitions(watched.silence(START + 360 * SECOND)) == []
+    assert [one.at for one in transitions(watched.silence(START + 361 * SECOND))] == [START + 360 * SECOND]
+    found = play(watched, [sample(400)])
+    assert [one.at for one in found] == [START + 400 * SECOND]
+
+
 def test_silence_that_nobody_watched_is_found_with_the_next_sample() -> None:
     found = play(watch(rule(Metric.HEARTBEAT, 60)), [sample(0), sample(100)])
     assert [(type(one), one.at) for one in found] == [
@@ -140,9 +150,11 @@ def test_a_rule_that_changes_or_goes_ends_what_it_fires(after: str, reason: Ende
     edited = Rule(fires.id, 2, "r", Metric.CPU, SECOND, threshold=99)
     rules = RuleSet([other, edited] if after == "changed" else [other])
     later = START + 5 * SECOND
-    assert transitions(watched.follow(rules, later, Ended.RULE_DELETED)) == [Resolved(later, START, None, reason)]
+    assert transitions(watched.follow(rules, later, lambda _: Ended.RULE_DELETED)) == [
+        Resolved(later, START, None, reason)
+    ]
     assert set(watched.states) == {other.id}
-    assert transitions(watched.follow(rules, later, Ended.RULE_DELETED)) == []
+    assert transitions(watched.follow(rules, later, lambda _: Ended.RULE_DELETED)) == []
 
 
 def test_what_was_pending_under_an_older_version_begins_anew() -> None:
@@ -150,7 +162,7 @@ def test_what_was_pending_under_an_older_version_begins_anew() -> None:
     watched = watch(pending)
     play(watched, every_ten(95, 95, 95))
     newer = Rule(pending.id, 2, "r", Metric.CPU, 30 * SECOND, threshold=80)
-    [change] = watched.follow(RuleSet([newer]), START + 20 * SECOND, Ended.RULE_DELETED)
+    [change] = watched.follow(RuleSet([newer]), START + 20 * SECOND, lambda _: Ended.RULE_DELETED)
     assert (change.state, change.transition) == (None, None)
     assert [one.at for one in play(watched, every_ten(95, 95, 95, 95, begin=30))] == [START + 60 * SECOND]
 
@@ -215,7 +227,7 @@ def test_the_short_way_for_quiet_samples_decides_as_every_step_by_itself(
                 expected[made.id] = transition
         found = watched.sample(one)
         assert found is not None
-        assert {change.rule.id: change.transition for change in found if change.transition} == expected
+        assert {change.alert_id: change.transition for change in found if change.transition} == expected
         assert watched.states == {made: state for made, state in states.items() if state is not None}
 
 

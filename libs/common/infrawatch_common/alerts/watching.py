@@ -23,9 +23,13 @@ from infrawatch_common.events import Sample
 
 
 class Change(NamedTuple):
-    """What became of one rule for a host; without ``transition`` only what is pending changed."""
+    """What became of one rule for a host; without ``transition`` only what is pending changed.
 
-    rule: Rule
+    ``rule`` is None when it was closed because the rule is no longer there, or no longer the same.
+    """
+
+    alert_id: UUID
+    rule: Rule | None
     state: State
     transition: Transition | None
 
@@ -66,10 +70,11 @@ class RuleSet:
 class HostWatch:
     """The rules' states for one host, and when it was last heard; of its samples only what is newer counts.
 
-    ``states`` are those that are not ok, by rule.
+    ``states`` are those that are not ok, by rule. ``delay`` is by how much the broker's clock was ahead of the last
+    sample's time when it got it: what lies between the clocks, and the way. Until ``excused_until`` silence is ours.
     """
 
-    __slots__ = ("host_id", "last_at", "rhythm", "rules", "states")
+    __slots__ = ("delay", "excused_until", "host_id", "last_at", "rhythm", "rules", "states")
 
     def __init__(self, host_id: str, rules: RuleSet, rhythm: Rhythm, last_at: datetime | None = None) -> None:
         self.host_id = host_id
@@ -77,6 +82,8 @@ class HostWatch:
         self.rhythm = rhythm
         self.last_at = last_at
         self.states: dict[UUID, State] = {}
+        self.delay = timedelta(0)
+        self.excused_until: datetime | None = None
 
     def sample(self, sample: Sample) -> Changes | None:
         """One more sample; None when it is not newer than the last one, which changes nothing."""
@@ -106,10 +113,11 @@ class HostWatch:
         return self._judge(sample, last, continuous=continuous)
 
     def silence(self, until: datetime) -> Changes:
-        """Nothing was heard since the last sample, until then."""
-        last = self.last_at
-        if last is None or until - last <= self.rules.patience:
+        """Nothing was heard since the last sample, until then by the broker's clock."""
+        until -= self.delay
+        if self.last_at is None or until - self.last_at <= self.rules.patience:
             return NOTHING
+        last = self._heard_or_excused(self.last_at)
         changes: list[Change] = []
         for rule in self.rules.heartbeats:
             before = self.states.get(rule.id)
@@ -118,18 +126,20 @@ class HostWatch:
                 self._become(changes, rule, after, transition)
         return changes
 
-    def follow(self, rules: RuleSet, at: datetime, gone: Ended) -> Changes:
+    def follow(self, rules: RuleSet, at: datetime, why: Callable[[UUID], Ended]) -> Changes:
         """From now on these are the rules; what a rule that changed has pending or firing ends.
 
-        ``gone`` is why rules that are no longer there do not count any more.
+        ``why`` tells why a rule is no longer there for this host.
         """
+        if rules is self.rules:
+            return NOTHING
         changes: list[Change] = []
-        for rule_id, state in list(self.states.items()):
-            before, now = self.rules.rules[rule_id], rules.rules.get(rule_id)
-            if now is None or now.version != before.version:
-                reason = Ended.RULE_CHANGED if now is not None else gone
-                del self.states[rule_id]
-                changes.append(Change(before, None, closed(state, at, reason)))
+        for alert_id, state in list(self.states.items()):
+            before, now = self.rules.rules.get(alert_id), rules.rules.get(alert_id)
+            if now is None or before is None or now.version != before.version:
+                reason = Ended.RULE_CHANGED if now is not None else why(alert_id)
+                del self.states[alert_id]
+                changes.append(Change(alert_id, None, None, closed(state, at, reason)))
         self.rules = rules
         return changes
 
@@ -138,7 +148,8 @@ class HostWatch:
         changes: list[Change] = []
         for rule in self.rules.heartbeats:
             if last is not None and at - last > rule.duration and rule.judges(at):
-                self._become(changes, rule, *silent(rule, self.states.get(rule.id), last, at))
+                since = self._heard_or_excused(last)
+                self._become(changes, rule, *silent(rule, self.states.get(rule.id), since, at))
             if rule.id in self.states:
                 self._become(changes, rule, *heard(self.states[rule.id], at))
         for rule, value in self.rules.thresholds:
@@ -150,12 +161,15 @@ class HostWatch:
                 self._become(changes, rule, after, transition)
         return changes
 
+    def _heard_or_excused(self, last: datetime) -> datetime:
+        return last if self.excused_until is None else max(last, self.excused_until - self.delay)
+
     def _become(self, changes: list[Change], rule: Rule, state: State, transition: Transition | None) -> None:
         if state is None:
             self.states.pop(rule.id, None)
         else:
             self.states[rule.id] = state
-        changes.append(Change(rule, state, transition))
+        changes.append(Change(rule.id, rule, state, transition))
 
     @property
     def is_firing(self) -> bool:

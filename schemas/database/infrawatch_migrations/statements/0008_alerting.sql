@@ -52,7 +52,8 @@ CREATE TABLE IF NOT EXISTS alert_states (
 -- What alerting remembers of a host's samples.
 CREATE TABLE IF NOT EXISTS alert_hosts (
     host_id   TEXT PRIMARY KEY,
-    last_at   TIMESTAMPTZ NOT NULL,
+    last_at   TIMESTAMPTZ NOT NULL,  -- by the host's clock
+    heard_at  TIMESTAMPTZ NOT NULL,  -- when the broker got that sample
     distances INTERVAL[] NOT NULL -- of its latest samples from the ones before
 ) WITH (fillfactor = 50);
 

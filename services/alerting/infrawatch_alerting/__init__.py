@@ -1,0 +1,1 @@
+"""Alerting: judges every sample by the rules for its host, once, by event time."""

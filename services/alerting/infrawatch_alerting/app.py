@@ -1,0 +1,81 @@
+"""The wiring of alerting."""
+
+from datetime import timedelta
+from functools import partial
+
+from aiokafka import AIOKafkaProducer
+from faststream import FastStream
+from faststream.specification import AsyncAPI
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from infrawatch_alerting.background import Assignments, Silence, follow_rules, publish
+from infrawatch_alerting.domain.fleet import Fleet
+from infrawatch_alerting.domain.positions import Sight
+from infrawatch_alerting.handlers import AlertingHandler
+from infrawatch_alerting.metrics import AlertingMetrics
+from infrawatch_alerting.outbox import Outbox
+from infrawatch_alerting.settings import Settings
+from infrawatch_alerting.store import Store
+from infrawatch_alerting.store_rules import read_rulebook
+from infrawatch_common.consuming import BatchConsumer
+from infrawatch_common.database import create_pool
+from infrawatch_common.events import MetricRecord
+from infrawatch_common.events.judgement import Rules
+from infrawatch_common.host_keys import KeyRing
+from infrawatch_common.judging import Judge
+from infrawatch_common.kafka import create_broker, producer_options, subscribe
+from infrawatch_common.service import Service
+
+
+def create_app(settings: Settings) -> Service:
+    """Put the parts together, in a running event loop; nothing connects before the service runs."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    metrics = AlertingMetrics(registry)
+    # A suspended replica loses its transaction when it loses its partitions: their new owner waits for its rows.
+    abandoned = {"idle_in_transaction_session_timeout": f"{settings.kafka_session_timeout * 1000:.0f}"}
+    pool = create_pool(settings, application="infrawatch-alerting", server_settings=abandoned)
+    keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
+    late_after = timedelta(seconds=settings.late_after)
+    store = Store(pool, settings.metrics_topic, settings.alert_events_topic, late_after, settings.alert_log_size)
+    fleet = Fleet(timedelta(seconds=settings.reporting_interval))
+    judge = Judge(keys, _rules(settings))
+    handler = AlertingHandler(judge, fleet, store, metrics, partial(read_rulebook, pool))
+    silence = Silence(handler, Sight(settings.blind_after), metrics)
+    consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, look=silence.look)
+    broker = create_broker(settings)
+    assignments = Assignments(handler, settings.metrics_topic)
+    assignments.subscriber = subscribe(
+        broker,
+        settings.metrics_topic,
+        settings,
+        group="infrawatch-alerting",
+        model=MetricRecord,
+        handler=consumer.handle,
+        listener=assignments,
+    )
+    consumer.attach(assignments.subscriber)
+    app = FastStream(broker, logger=None, specification=AsyncAPI(title="Infra-Watch alerting", version="1"))
+    make_producer = partial(AIOKafkaProducer, enable_idempotence=True, **producer_options(settings))
+    return Service(
+        name="alerting",
+        settings=settings,
+        app=app,
+        broker=broker,
+        consumer=consumer,
+        pool=pool,
+        registry=registry,
+        background={
+            "host keys": keys.follow_revocations,
+            "rules": partial(follow_rules, pool, handler, settings.rules_refresh),
+            "outbox": partial(publish, Outbox(pool), make_producer, metrics),
+        },
+    )
+
+
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        accept_unsigned=settings.accept_unsigned,
+        clock_tolerance=settings.clock_tolerance,
+        retention=timedelta(days=settings.raw_retention_days).total_seconds(),
+    )

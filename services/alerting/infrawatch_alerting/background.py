@@ -1,0 +1,116 @@
+"""What alerting does beside consuming: follows rules, tells silence, publishes events."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+
+from infrawatch_alerting.domain.positions import Sight
+from infrawatch_alerting.handlers import AlertingHandler
+from infrawatch_alerting.metrics import AlertingMetrics
+from infrawatch_alerting.outbox import Outbox
+from infrawatch_common.consuming import HasConsumer
+from infrawatch_common.database import Pool, is_transient
+from infrawatch_common.logs import get_logger
+
+_CHANNEL = "infrawatch_rules"
+# Changes come in bursts; a host that is new to us is soon described.
+_BURST, _SOON = 0.1, 1.0
+_PAUSE = 1.0
+
+_log = get_logger(__name__)
+
+
+class Assignments(ConsumerRebalanceListener):
+    """Tells the handler which partitions are its own."""
+
+    def __init__(self, handler: AlertingHandler, topic: str) -> None:
+        self._handler = handler
+        self._topic = topic
+        self.subscriber: HasConsumer | None = None
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Nothing: whoever writes last with what it began from is right, and the other one notices."""
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """All that this replica has now."""
+        consumer = self.subscriber.consumer if self.subscriber else None
+        partitions = consumer.partitions_for_topic(self._topic) if consumer else None
+        self._handler.assign({one.partition for one in assigned}, len(partitions or assigned))
+
+
+class Silence:
+    """Finds hosts that are silent, while the end of the topic is in sight."""
+
+    def __init__(self, handler: AlertingHandler, sight: Sight, metrics: AlertingMetrics) -> None:
+        self._handler = handler
+        self._sight = sight
+        self._metrics = metrics
+
+    async def look(self, looked: float, undone: Mapping[int, int]) -> None:
+        """The records of each partition that were undone then."""
+        behind = {p: self._handler.done_until(p) if lag else None for p, lag in undone.items()}
+        if any(lag and behind[p] is None for p, lag in undone.items()):
+            self._metrics.heartbeats_held.set(1)
+            return
+        until, excused = self._sight.look(looked, behind)
+        self._metrics.heartbeats_held.set(float(any(undone.values())))
+        try:
+            await self._handler.tell_silence(_time(until), None if excused is None else _time(excused))
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("silence is not told, trying again", error=f"{type(error).__name__}: {error}")
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+async def follow_rules(pool: Pool, handler: AlertingHandler, refresh: float) -> None:
+    """Read rules and hosts whenever they change, and every ``refresh`` seconds, for ever."""
+    changed = asyncio.Event()
+    while True:
+        try:
+            async with pool.acquire() as connection:
+                await connection.add_listener(_CHANNEL, lambda *_: changed.set())
+                while True:
+                    changed.clear()
+                    done = await handler.refresh()
+                    await _wait(changed, _SOON if handler.undescribed or not done else refresh)
+                    await connection.execute("SELECT 1")  # one that was lost tells of no change
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            _log.warning("rules could not be read, trying again", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_PAUSE)
+
+
+async def _wait(changed: asyncio.Event, longest: float) -> None:
+    try:
+        async with asyncio.timeout(longest):
+            await changed.wait()
+    except TimeoutError:
+        return
+    await asyncio.sleep(_BURST)
+
+
+async def publish(outbox: Outbox, make_producer: Callable[[], AIOKafkaProducer], metrics: AlertingMetrics) -> None:
+    """Send what is in the outbox, for ever. After a failure a new producer goes on where the last one was."""
+    while True:
+        producer = make_producer()
+        try:
+            await producer.start()
+            while True:
+                metrics.outbox.set(await outbox.count())
+                if not await outbox.publish(producer):
+                    await asyncio.sleep(_PAUSE)
+        except Exception as error:
+            if not isinstance(error, KafkaError) and not is_transient(error):
+                raise
+            _log.warning("events are not published, trying again", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_PAUSE)
+        finally:
+            await producer.stop()

@@ -1,0 +1,203 @@
+"""From records to decisions to the store; a replica's states are in memory, and in the database what is not ok."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from infrawatch_alerting.domain.fleet import Fleet, HostChange, Rulebook
+from infrawatch_alerting.domain.positions import partition_of
+from infrawatch_alerting.metrics import JUDGED, LATE, REPEATED, AlertingMetrics
+from infrawatch_alerting.store import Advance, Decided, StaleError, Store
+from infrawatch_common.events.batch import Batch
+from infrawatch_common.events.judgement import appended
+from infrawatch_common.judging import Judge
+from infrawatch_common.kafka import Record, Records
+from infrawatch_common.logs import get_logger
+from infrawatch_common.pace import Pace
+
+_SLICE = 500
+
+_log = get_logger(__name__)
+
+
+@dataclass
+class Prepared:
+    """A batch whose records are proved, and what was decided of it once that was done."""
+
+    batch: Batch[Record]
+    reached: dict[int, int]  # by partition, the offset after the last record
+    appended: dict[int, float]  # by partition, when the broker got the last record
+    decided: Decided | None = None
+    generation: int = -1  # of the assignment that it was decided under
+
+
+class AlertingHandler:
+    """The two steps of a batch: prove the records; then judge, and keep what was decided.
+
+    A batch is judged once. When it turns out that another replica has got further, everything is read again.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        fleet: Fleet,
+        store: Store,
+        metrics: AlertingMetrics,
+        read_rulebook: Callable[[], Awaitable[Rulebook]],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._judge = judge
+        self._fleet = fleet
+        self._store = store
+        self._metrics = metrics
+        self._read_rulebook = read_rulebook
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._assigned: frozenset[int] = frozenset()
+        self._partitions = 0
+        self._positions: dict[int, int] = {}
+        self._appended: dict[int, float] = {}  # by partition, when the broker got the last record that is done
+        self._generation = 0
+        self._loaded = -1
+        self._pace = Pace()
+        self._heard: set[str] = set()
+        self._ahead = False
+
+    def assign(self, assigned: Iterable[int], partitions: int) -> None:
+        """These partitions, of so many, are this replica's from now on; what it knows is read again."""
+        self._assigned = frozenset(assigned)
+        self._partitions = partitions
+        self._generation += 1
+
+    async def prepare(self, records: Records) -> Prepared:
+        """Prove the records."""
+        last = {record.partition: record for record in records}
+        return Prepared(
+            await self._judge.sort_out(records),
+            {partition: record.offset + 1 for partition, record in last.items()},
+            {partition: record.timestamp / 1000 for partition, record in last.items()},
+        )
+
+    async def write(self, prepared: Prepared) -> None:
+        """Judge the records and keep what comes of it."""
+        async with self._lock:
+            kept = False
+            while not kept:
+                await self._load_if_needed()
+                if prepared.decided is None or prepared.generation != self._generation:
+                    prepared.decided = await self._decide(prepared)
+                    prepared.generation = self._generation
+                # Until it is kept, memory is ahead of the database: nothing else may be kept before.
+                self._ahead = True
+                kept = await self._keep(prepared.decided)
+            self._ahead = False
+        for rejection, _ in prepared.batch.refused:
+            self._metrics.records.labels(rejection.reason).inc()
+
+    async def refresh(self) -> bool:
+        """Judge by the rules as they are now; False when that has to wait for the batch in hand."""
+        async with self._lock:
+            if self._ahead:
+                return False
+            await self._load_if_needed()
+            await self._keep_changes(await self._follow())
+            return True
+
+    async def _follow(self) -> list[HostChange]:
+        book = await self._read_rulebook()
+        self._metrics.rules.set(len(book.rules))
+        return self._fleet.follow(book, self._clock())
+
+    async def tell_silence(self, until: datetime, excused: datetime | None) -> None:
+        """Find hosts that were silent until then; before ``excused`` nobody could be heard."""
+        async with self._lock:
+            if excused is not None:
+                self._fleet.excuse(excused)
+            if not self._ahead:
+                await self._load_if_needed()
+                await self._keep_changes(self._fleet.silence(until))
+
+    @property
+    def undescribed(self) -> bool:
+        """Whether samples came of a host that the rulebook does not have."""
+        return bool(self._fleet.undescribed)
+
+    def done_until(self, partition: int) -> float | None:
+        """When the broker got the last record of a partition that is done."""
+        return self._appended.get(partition)
+
+    async def _decide(self, prepared: Prepared) -> Decided:
+        changes: list[HostChange] = []
+        judged = late = repeated = 0
+        begin = {p: self._positions[p] for p in prepared.reached if p in self._positions}
+        for start in range(0, len(prepared.batch.samples), _SLICE):
+            for sample, record in prepared.batch.samples[start : start + _SLICE]:
+                if record.offset < begin.get(record.partition, record.offset + 1):
+                    repeated += 1
+                    continue
+                found = self._fleet.sample(sample, appended(record))
+                if found is None:
+                    late += 1
+                    continue
+                judged += 1
+                self._heard.add(sample.host_id)
+                if found:
+                    changes += [HostChange(sample.host_id, change) for change in found]
+            await asyncio.sleep(0)
+        for outcome, count in ((JUDGED, judged), (LATE, late), (REPEATED, repeated)):
+            self._metrics.records.labels(outcome).inc(count)
+        self._appended |= prepared.appended
+        positions = {p: Advance(begin[p], max(begin[p], prepared.reached[p])) for p in begin}
+        return Decided(positions, changes, self._clock())
+
+    async def _keep_changes(self, changes: Sequence[HostChange]) -> None:
+        """Keep what no record has brought about; what cannot be kept now is found again after all is read again."""
+        if not changes:
+            return
+        positions = {partition: Advance(offset, offset) for partition, offset in self._positions.items()}
+        try:
+            await self._keep(Decided(positions, changes, self._clock()))
+        except BaseException:
+            self._generation += 1
+            raise
+
+    async def _keep(self, decided: Decided) -> bool:
+        """Whether it is kept; not when another replica was faster, and then everything has to be read again."""
+        now = asyncio.get_running_loop().time()
+        hosts = self._fleet.kept(self._heard) if self._pace.is_due(now) else []
+        whole = Decided(decided.positions, decided.changes, decided.found_at, hosts)
+        try:
+            fired, resolved = await self._store.write(whole)
+        except StaleError:
+            _log.warning("another replica was faster; reading again what it left")
+            self._generation += 1
+            return False
+        if hosts:
+            self._pace.done(now, asyncio.get_running_loop().time())
+            self._heard.clear()
+        self._positions |= {partition: advance.reached for partition, advance in decided.positions.items()}
+        self._metrics.hosts.set(len(self._fleet))
+        for kind, rows in (("fired", fired), ("resolved", resolved)):
+            for row in rows:
+                self._metrics.transitions.labels(kind, row["severity"]).inc()
+        return True
+
+    async def _load_if_needed(self) -> None:
+        while self._loaded != self._generation:
+            generation = self._generation
+            mine = self._assigned
+            kept = await self._store.load(sorted(mine))
+            self._fleet.forget()
+            await self._follow()
+            self._heard.clear()
+            self._appended.clear()
+            self._positions = dict(kept.positions)
+            ended = self._fleet.restore(
+                [host for host in kept.hosts if partition_of(host.host_id, self._partitions) in mine],
+                [state for state in kept.states if partition_of(state.host_id, self._partitions) in mine],
+                self._clock(),
+            )
+            self._metrics.reloads.inc()
+            self._loaded = generation
+            await self._keep_changes(ended)

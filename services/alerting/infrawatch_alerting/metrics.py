@@ -1,0 +1,43 @@
+"""Every metric of alerting; what all consumers have is in ``infrawatch_common.metrics``."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from infrawatch_common.events import Reason
+from infrawatch_common.metrics import ConsumerMetrics
+
+JUDGED = "judged"
+LATE = "late"
+REPEATED = "repeated"
+
+
+class AlertingMetrics(ConsumerMetrics):
+    """What alerting does with samples."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__("alerting", registry)
+        self.transitions = Counter(
+            "infrawatch_alerting_transitions",
+            "What began to fire and what ended, by severity; each is counted by the replica that stored it.",
+            ["kind", "severity"],
+            registry=registry,
+        )
+        self.rules = Gauge("infrawatch_alerting_rules", "Rules that judge.", registry=registry)
+        self.hosts = Gauge("infrawatch_alerting_hosts", "Hosts that this replica judges.", registry=registry)
+        self.reloads = Counter(
+            "infrawatch_alerting_reloads",
+            "Times that states were read from the database: after an assignment, or when another replica was faster.",
+            registry=registry,
+        )
+        self.heartbeats_held = Gauge(
+            "infrawatch_alerting_heartbeats_held",
+            "1 while silent hosts are not told, since the end of the topic is not in sight.",
+            registry=registry,
+        )
+        self.outbox = Gauge(
+            "infrawatch_alerting_outbox_records", "Events that are yet to be published.", registry=registry
+        )
+        for outcome in (JUDGED, LATE, REPEATED, *Reason):
+            self.records.labels(str(outcome))
+        for kind in ("fired", "resolved"):
+            for severity in ("info", "warning", "critical"):
+                self.transitions.labels(kind, severity)

@@ -1,0 +1,35 @@
+"""Ingest's stores as it wires them, on the real database."""
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from infrawatch_alerting.settings import Settings
+from infrawatch_common.database import Pool, create_pool
+from records import MASTER_SECRET
+from stack import Database
+
+
+def settings_for(database: Database, **changes: object) -> Settings:
+    return Settings.model_validate(
+        {
+            "database_url": database.url("alerting"),
+            "database_password": database.password,
+            "host_key_secret": MASTER_SECRET,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+async def make_pool(database: Database) -> AsyncIterator[Callable[..., Pool]]:
+    """Makes pools of role infrawatch_alerting; each stands for one replica. Await what it returns."""
+    pools: list[Pool] = []
+
+    def make(**settings: object) -> Pool:
+        pools.append(create_pool(settings_for(database, **settings), application="test"))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        pool.terminate()
