@@ -12,6 +12,8 @@ from stack import Service
 RECONNECTED = SESSION_TIMEOUT + 10.0
 _ROUND_TRIP = 0.5
 _LONGEST_BACK_OFF = 5.0
+# Offsets are committed ten seconds after the last time, and what goes before takes five round trips.
+_SLOW_PACE = 15.0
 # Half-open costs as long as a statement may take, for the answer that never comes; judged with the usual session.
 _USUAL_SESSION = 10.0
 STATEMENT_GIVEN_UP = _USUAL_SESSION + 10.0
@@ -59,7 +61,7 @@ async def database_slow(world: World) -> None:
         database.delay = 0.0
         world.healed()
         await world.recovers(RECONNECTED)
-    world.checks.append(progresses(world.readings, begin, end, every=10.0))
+    world.checks.append(progresses(world.readings, begin, end, every=_SLOW_PACE))
     world.checks.append(at_most("G", "rebalances", world.stack.rebalances(world.group) - before, 0))
 
 

@@ -1,11 +1,11 @@
 """How often something is done that costs more the more there is of it: a decision of times alone."""
 
-_SHORTEST, _LONGEST = 1.0, 30.0
+_SHORTEST, _LONGEST = 1.0, 10.0
 _SHARE = 10
 
 
 class Pace:
-    """At most once a second, and seldom enough to take no more than a tenth of the time, but every half minute."""
+    """At most once a second, and seldom enough to take no more than a tenth of the time, but every ten seconds."""
 
     def __init__(self) -> None:
         self._next = float("-inf")
