@@ -8,14 +8,18 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from faststream.kafka import KafkaBroker
 from faststream.specification import AsyncAPI
 from pydantic import BaseModel
 
+from infrawatch_alerting.app import create_app as create_alerting
+from infrawatch_alerting.settings import Settings as AlertingSettings
 from infrawatch_api.app import openapi_document
 from infrawatch_common.events import MetricRecord, SnapshotRecord
+from infrawatch_common.service import Service
+from infrawatch_common.settings import ConsumerSettings
 from infrawatch_ingest.app import create_app as create_ingest
 from infrawatch_ingest.settings import Settings as IngestSettings
 from settings_page import settings_page
@@ -42,7 +46,8 @@ def contracts() -> dict[str, str]:
         "events/metrics.v1.schema.json": lambda: _event_schema(MetricRecord, METRICS_TOPIC),
         "events/snapshots.v1.schema.json": lambda: _event_schema(SnapshotRecord, SNAPSHOTS_TOPIC),
         "asyncapi/agent.json": _agent_asyncapi,
-        "asyncapi/ingest.json": lambda: asyncio.run(_ingest_asyncapi()),
+        "asyncapi/ingest.json": lambda: asyncio.run(_asyncapi(IngestSettings, create_ingest)),
+        "asyncapi/alerting.json": lambda: asyncio.run(_asyncapi(AlertingSettings, create_alerting)),
         "openapi/api.json": openapi_document,
     }
     # FastStream names channels in another order at every run, so AsyncAPI is sorted.
@@ -79,15 +84,18 @@ def _agent_asyncapi() -> Any:
     return AsyncAPI(broker, title="Infra-Watch agent", version="1").to_specification().to_jsonable()
 
 
-async def _ingest_asyncapi() -> Any:
-    settings = IngestSettings.model_validate(
+SettingsT = TypeVar("SettingsT", bound=ConsumerSettings)
+
+
+async def _asyncapi(settings_class: type[SettingsT], create: Callable[[SettingsT], Service]) -> Any:
+    settings = settings_class.model_validate(
         {
-            "database_url": "postgresql://infrawatch_ingest@localhost/infrawatch",
+            "database_url": "postgresql://role@localhost/infrawatch",
             "database_password": "not used",
             "host_key_secret": "not used, but long enough to be one",
         }
     )
-    return create_ingest(settings).app.schema.to_specification().to_jsonable()
+    return create(settings).app.schema.to_specification().to_jsonable()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from infrawatch_agent import settings as agent
+from infrawatch_alerting.settings import Settings as AlertingSettings
 from infrawatch_api.settings import Settings as ApiSettings
 from infrawatch_common.settings import variable
 from infrawatch_common.topics import TopicSettings
@@ -30,6 +31,7 @@ def settings_page() -> str:
     sections = {
         "Agent (`infrawatch-agent`)": _agent_rows(),
         "Ingest (`infrawatch-ingest`)": _rows(IngestSettings),
+        "Alerting (`infrawatch-alerting`)": _rows(AlertingSettings),
         "API (`infrawatch-api`)": _rows(ApiSettings),
         "Migrations (`infrawatch-migrate`)": _rows(MigrationSettings),
         "Topics (`python -m infrawatch_common.topics`)": _rows(TopicSettings),

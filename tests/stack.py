@@ -264,11 +264,22 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 def ingest_environment(database: Database, topics: Topics, **settings: object) -> dict[str, str]:
     """What ingest must be told; ``settings`` by field name."""
+    return _consumer_environment("ingest", database, topics, settings)
+
+
+def alerting_environment(database: Database, topics: Topics, **settings: object) -> dict[str, str]:
+    """What alerting must be told; ``settings`` by field name."""
+    return _consumer_environment("alerting", database, topics, settings)
+
+
+def _consumer_environment(
+    service: str, database: Database, topics: Topics, settings: Mapping[str, object]
+) -> dict[str, str]:
     return {
-        **database.environment("ingest"),
+        **database.environment(service),
         **topics.environment(),
         "INFRAWATCH_HOST_KEY_SECRET": MASTER_SECRET,
-        "INFRAWATCH_KAFKA_GROUP": f"{topics.metrics}-ingest",
+        "INFRAWATCH_KAFKA_GROUP": f"{topics.metrics}-{service}",
         "INFRAWATCH_KAFKA_SESSION_TIMEOUT": "6",
         **{f"INFRAWATCH_{name.upper()}": str(value) for name, value in settings.items()},
     }

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from infrawatch_agent import settings as agent_settings
+from infrawatch_alerting.settings import Settings as AlertingSettings
 from infrawatch_api.settings import Settings as ApiSettings
 from infrawatch_common.settings import variable
 from infrawatch_common.topics import TopicSettings
@@ -36,6 +37,7 @@ SETTINGS = {
     "topics": TopicSettings.model_fields,
     "migrations": MigrationSettings.model_fields,
     "ingest": IngestSettings.model_fields,
+    "alerting": AlertingSettings.model_fields,
     "api": ApiSettings.model_fields,
     "enrolment": ApiSettings.model_fields,
     "agent": agent_settings.Settings.__struct_fields__,
@@ -116,7 +118,7 @@ def test_the_image_serves_where_compose_and_prometheus_look() -> None:
     (port,) = re.findall(r"INFRAWATCH_HTTP_PORT=(\d+)", STAGES["runtime"])
     assert (host, int(port)) == ("0.0.0.0", HTTP_PORT)
     assert f"EXPOSE {HTTP_PORT}" in STAGES["runtime"]
-    for service in ("api", "ingest", "agent"):
+    for service in ("api", "ingest", "alerting", "agent"):
         assert f"127.0.0.1:{HTTP_PORT}/health/ready" in " ".join(OURS[service]["healthcheck"]["test"])
     assert SERVICES["api"]["ports"] == [f"127.0.0.1:{HTTP_PORT}:{HTTP_PORT}"]
 
@@ -246,7 +248,7 @@ def test_no_service_of_ours_may_write_or_gain_privileges() -> None:
 
 
 def test_a_container_is_given_longer_to_stop_than_a_service_takes() -> None:
-    grace = {int(OURS[name]["stop_grace_period"].removesuffix("s")) for name in ("api", "ingest", "agent")}
+    grace = {int(OURS[name]["stop_grace_period"].removesuffix("s")) for name in ("api", "ingest", "alerting", "agent")}
     assert min(grace) > IngestSettings.model_fields["stop_timeout"].default
     assert min(grace) > agent_settings.Settings().stop_timeout
 

@@ -34,6 +34,7 @@ class Service:
 SERVICES = (
     Service("api", 8080, frozenset({Need.KAFKA, Need.AGENT_USERS, Need.DATABASE, Need.HOST_KEYS}), ("serve",)),
     Service("ingest", 28081, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS})),
+    Service("alerting", 28082, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS})),
     Service("agent", 28084, frozenset({Need.ENROLMENT}), ("run",)),
 )
 

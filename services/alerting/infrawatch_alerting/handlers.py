@@ -194,10 +194,13 @@ class AlertingHandler:
             self._appended.clear()
             self._positions = dict(kept.positions)
             ended = self._fleet.restore(
-                [host for host in kept.hosts if partition_of(host.host_id, self._partitions) in mine],
-                [state for state in kept.states if partition_of(state.host_id, self._partitions) in mine],
+                [host for host in kept.hosts if self._is_mine(host.host_id)],
+                [state for state in kept.states if self._is_mine(state.host_id)],
                 self._clock(),
             )
             self._metrics.reloads.inc()
             self._loaded = generation
             await self._keep_changes(ended)
+
+    def _is_mine(self, host_id: str) -> bool:
+        return bool(self._assigned) and partition_of(host_id, self._partitions) in self._assigned
