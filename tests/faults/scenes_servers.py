@@ -169,7 +169,7 @@ async def lossy(world: World) -> None:
             proxy.delay = proxy.loss = 0.0
         world.healed()
         await world.recovers(RECONNECTED)
-    world.checks.append(progresses(world.readings, begin, end, every=10.0))
+    world.checks.append(progresses(world.readings, begin, end, every=_SLOW_PACE))
     world.checks.append(at_most("G", "rebalances", world.stack.rebalances(world.group) - before, 0))
 
 
