@@ -11,7 +11,7 @@ from stack import Service
 
 RECONNECTED = SESSION_TIMEOUT + 10.0
 _ROUND_TRIP = 0.5
-_LONGEST_BACK_OFF = 5.0
+_LONGEST_BACK_OFF = 3.0
 # Offsets are committed ten seconds after the last time, and what goes before takes five round trips.
 _SLOW_PACE = 15.0
 # Half-open costs as long as a statement may take, for the answer that never comes; judged with the usual session.
@@ -69,7 +69,7 @@ async def table_locked(world: World) -> None:
     """Table metrics locked for longer than a statement may take, and longer than the watchdog's patience."""
     locked = world.scale.seconds(60, at_least=15)
     statement = locked / 5
-    await world.ingest(world.environment(database_timeout=statement, stall_timeout=locked / 2))
+    await world.ingest(world.environment(database_timeout=statement, job_timeout=statement, stall_timeout=locked / 2))
     async with world.under_load():
         await world.flows()
         before = world.stack.rebalances(world.group)
@@ -169,7 +169,7 @@ async def lossy(world: World) -> None:
             proxy.delay = proxy.loss = 0.0
         world.healed()
         await world.recovers(RECONNECTED)
-    world.checks.append(progresses(world.readings, begin, end, every=10.0))
+    world.checks.append(progresses(world.readings, begin, end, every=_SLOW_PACE))
     world.checks.append(at_most("G", "rebalances", world.stack.rebalances(world.group) - before, 0))
 
 

@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from faults import broken, scenes_processes, scenes_servers
+from faults import broken, scenes_processes
 from faults.scenario import Scenario, run
 from faults.servers import FaultyStack
-from faults.world import Scale, World
+from faults.verdicts import GRACE
+from faults.world import Scale, World, aside
 from stack import Service
 
 
@@ -61,14 +62,24 @@ async def test_a_leak_is_seen(stack: FaultyStack, tmp_path: Path) -> None:
 
 
 async def test_readiness_that_lies_is_seen(stack: FaultyStack, tmp_path: Path) -> None:
-    assert await failing(scenes_servers.database_down, broken.lies, stack, tmp_path) == {"S"}
+    async def database_away(world: World) -> None:
+        await world.ingest()
+        async with world.under_load():
+            await world.flows()
+            async with world.broken("database", world.stack.database.start):
+                await aside(world.stack.database.stop)
+                await asyncio.sleep(2 * GRACE)
+
+    assert await failing(database_away, broken.lies, stack, tmp_path) == {"S"}
 
 
 async def test_a_consumer_that_hangs_is_ended_by_its_watchdog_and_seen_not_to_recover(
     stack: FaultyStack, tmp_path: Path
 ) -> None:
     async def hanging(world: World) -> None:
-        ingest = await world.ingest(world.environment(database_timeout=2, stall_timeout=5))
+        ingest = await world.ingest(
+            world.environment(database_timeout=2, job_timeout=2, stall_timeout=5, stop_timeout=1)
+        )
         async with world.under_load():
             world.healed()
             assert await asyncio.to_thread(ingest.wait, 20) == 1

@@ -25,7 +25,7 @@ ResultT = TypeVar("ResultT")
 
 _WATCH_INTERVAL = 2.0
 _RPC_TIMEOUT = 10.0
-_LONGEST_BACK_OFF = 5.0
+_LONGEST_BACK_OFF = 3.0
 # The share of the stall timeout after which a consumer without progress is no longer ready.
 _UNHEALTHY = 0.25
 
@@ -116,17 +116,20 @@ class BatchConsumer(Generic[BatchT]):
 
     async def handle(self, records: Records) -> None:
         """Prepare one batch, then start to write it as soon as the one before is written. Never raises."""
-        if self._closing or self._failed.is_set():
+        if self._ends():
             return  # left uncommitted, for whoever gets the partition next
         try:
             runs = _runs(records)
             self._in_hand.update({run.partition: run.count for run in runs})
             batch = await self._until_database_answers(lambda: self._prepare(records))
             await self._settle()
-            if not self._failed.is_set():
+            if not self._ends():
                 self._writing = asyncio.create_task(self._finish(batch, runs))
         except Exception as error:  # noqa: BLE001 - the service ends with it
             self._fail(error)
+
+    def _ends(self) -> bool:
+        return self._closing or self._failed.is_set()
 
     async def drain(self) -> None:
         """Take nothing new and wait until what is in hand is written and committed."""

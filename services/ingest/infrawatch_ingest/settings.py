@@ -47,6 +47,16 @@ class Settings(ConsumerSettings):
     )
 
     @model_validator(mode="after")
+    def _stall_after_jobs(self) -> Self:
+        if self.stall_timeout <= self.job_timeout:
+            msg = (
+                f"{variable('stall_timeout')} ({self.stall_timeout:g} s) must be longer than "
+                f"{variable('job_timeout')} ({self.job_timeout:g} s): a batch may wait for what a job has locked"
+            )
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
     def _rollup_is_consistent(self) -> Self:
         least = MARK_HOLDS + self.database_timeout
         if self.rollup_delay <= least:

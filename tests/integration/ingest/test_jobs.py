@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,6 +37,10 @@ SELECT host_id, date_trunc('hour', timestamp, 'UTC') AS hour, count(*), min(cpu)
 FROM metrics GROUP BY 1, 2 ORDER BY 1, 2
 """
 HOURLY = "SELECT * FROM metrics_hourly ORDER BY host_id, hour"
+WAITS_FOR_LONG = """
+SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+               AND clock_timestamp() - query_start > interval '0.5 s')
+"""
 
 
 class World:
@@ -134,6 +138,46 @@ async def test_an_hour_waits_until_it_is_over_and_its_mark_is_old_enough(world: 
     assert (await world.jobs.roll_up(timedelta(minutes=5), 500)).done == 0
     assert (await world.jobs.roll_up(NO_DELAY, 500)).done == 1
     assert [hour for _, hour in await world.pending()] == [now.replace(minute=0, second=0, microsecond=0)]
+
+
+Part = Callable[[JobStore], Coroutine[Any, Any, object]]
+# What a part does, and a table without which it cannot.
+WAITING_PARTS = [
+    pytest.param(lambda jobs: jobs.roll_up(NO_DELAY, 500), "rollup_pending", id="what is due"),
+    pytest.param(lambda jobs: jobs.roll_up(NO_DELAY, 500), "metrics_hourly", id="rollup"),
+    pytest.param(lambda jobs: jobs.delete_dead_letters(DAY, 500), "dead_letters", id="dead letters"),
+    pytest.param(lambda jobs: jobs.delete_streams(DAY, 2, 500), "host_streams", id="streams"),
+]
+
+
+@pytest.mark.parametrize(("part", "table"), WAITING_PARTS)
+async def test_a_job_may_take_longer_than_a_batch(
+    world: World, make_pool: Callable[..., Pool], part: Part, table: str
+) -> None:
+    await world.write(sample("host-1", 1, YESTERDAY))
+    jobs = JobStore(await make_pool(database_timeout=0.2), timeout=60)
+    async with world.admin.transaction():
+        await world.admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        job = asyncio.create_task(part(jobs))
+
+        async def waits_for_long() -> bool:
+            return job.done() or bool(await world.pool.fetchval(WAITS_FOR_LONG))
+
+        await eventually(waits_for_long)
+        assert not job.done()
+    await job
+
+
+@pytest.mark.parametrize(("part", "table"), WAITING_PARTS)
+async def test_a_job_that_takes_too_long_is_given_up(
+    world: World, make_pool: Callable[..., Pool], part: Part, table: str
+) -> None:
+    await world.write(sample("host-1", 1, YESTERDAY))
+    jobs = JobStore(await make_pool(), timeout=0.2)
+    async with world.admin.transaction():
+        await world.admin.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(TimeoutError):
+            await part(jobs)
 
 
 async def test_an_hour_waits_for_writers_that_began_before_its_mark(

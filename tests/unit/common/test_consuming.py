@@ -215,6 +215,27 @@ async def test_nothing_new_is_taken_while_stopping() -> None:
     assert world.log == []
 
 
+async def test_a_batch_that_waits_for_the_one_before_when_a_stop_begins_is_left_to_the_next_start() -> None:
+    allowed = asyncio.Event()
+    world = World()
+    written = world.write
+
+    async def slow(records: Any) -> None:
+        await allowed.wait()
+        await written(records)
+
+    world.under_test._write = slow
+    await world.handle(0)
+    second = asyncio.create_task(world.handle(1))
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(world.under_test.drain())
+    await asyncio.sleep(0)
+    allowed.set()
+    await asyncio.gather(second, stopping)
+    await world.under_test._settle()
+    assert world.log == [("prepared", 0), ("prepared", 1), ("written", 0), ("committed", 1)]
+
+
 class Flushes:
     """Notes flushes in the log of a world, and fails as often as it is told to."""
 
