@@ -120,6 +120,16 @@ def invalid(field: str, message: str) -> ProblemError:
     return ProblemError(Kind.VALIDATION, f"{field} {message}", errors=(FieldError(field, message),))
 
 
+def invalid_fields(found: Mapping[str, str]) -> ProblemError:
+    """A 400 that names several fields, each with its own message."""
+    return _invalid([FieldError(field, message) for field, message in found.items()])
+
+
+def _invalid(errors: Sequence[FieldError]) -> ProblemError:
+    named = ", ".join(dict.fromkeys(error.field for error in errors))
+    return ProblemError(Kind.VALIDATION, f"Not valid: {named}.", errors=errors)
+
+
 def not_found(what: str) -> ProblemError:
     """A 404."""
     return ProblemError(Kind.NOT_FOUND, f"There is no such {what}.")
@@ -159,8 +169,7 @@ def _validation(error: ValidationException) -> ProblemError:
     errors = [FieldError(_field(item), _sentence(str(item.get("message", "is not valid")))) for item in found]
     if not errors:  # parameters that are absent altogether come without particulars
         return ProblemError(Kind.VALIDATION, error.detail.partition(" for ")[0] + ".")
-    named = ", ".join(dict.fromkeys(error.field for error in errors))
-    return ProblemError(Kind.VALIDATION, f"Not valid: {named}.", errors=errors)
+    return _invalid(errors)
 
 
 def _field(item: Mapping[str, Any]) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from litestar import Router
 
 from infrawatch_api.routes import (
+    alert_events,
+    alerts,
     auth,
     docs,
     enrolments,
@@ -18,14 +20,14 @@ from infrawatch_api.routes import (
     users,
 )
 
+_MODULES = (auth, hosts, samples, queries, alerts, alert_events, users, tokens, enrolments, host_keys, records)
+
 
 def api_v1() -> Router:
     """Everything under ``/api/v1``."""
     return Router(
         "/api/v1",
-        route_handlers=[
-            module.router for module in (auth, hosts, samples, queries, users, tokens, enrolments, host_keys, records)
-        ],
+        route_handlers=[module.router for module in _MODULES],
     )
 
 

@@ -140,6 +140,10 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSet
     host_gap_settles_after: float = Field(
         3600.0, ge=0, le=2_592_000, description="Seconds after which missing records of a host count as lost."
     )
+    alerts_max: int = Field(1000, ge=1, le=100_000, description="Most alert rules that there can be.")
+    alert_duration_max: int = Field(
+        2_592_000, ge=1, le=31_536_000, description="Most seconds that an alert rule's duration may be."
+    )
     range_max_days: int = Field(400, ge=1, le=3660, description="Most days between from and to.")
 
     @model_validator(mode="after")

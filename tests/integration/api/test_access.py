@@ -27,6 +27,14 @@ ACCESS: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/hosts/{host_id}/metrics"): VIEWERS,
     ("GET", "/api/v1/metrics/latest"): VIEWERS,
     ("GET", "/api/v1/metrics/query"): VIEWERS,
+    ("GET", "/api/v1/alerts"): VIEWERS,
+    ("POST", "/api/v1/alerts"): OPERATORS,
+    ("GET", "/api/v1/alerts/{alert_id}"): VIEWERS,
+    ("PATCH", "/api/v1/alerts/{alert_id}"): OPERATORS,
+    ("DELETE", "/api/v1/alerts/{alert_id}"): OPERATORS,
+    ("GET", "/api/v1/alerts/{alert_id}/versions"): VIEWERS,
+    ("GET", "/api/v1/alert-events"): VIEWERS,
+    ("GET", "/api/v1/alert-events/{event_id}"): VIEWERS,
     ("GET", "/api/v1/users"): ADMINS,
     ("POST", "/api/v1/users"): ADMINS,
     ("GET", "/api/v1/users/{user_id}"): ADMINS,
@@ -61,6 +69,8 @@ REFUSED = {
 }
 PATH = {
     "host_id": "host-1",
+    "alert_id": "0193a000-0000-7000-8000-000000000000",
+    "event_id": "0193a000-0000-7000-8000-000000000000",
     "user_id": "0193a000-0000-7000-8000-000000000000",
     "token_id": "0193a000-0000-7000-8000-000000000000",
     "enrolment_id": "0193a000-0000-7000-8000-000000000000",

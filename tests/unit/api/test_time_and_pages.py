@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from infrawatch_api.domain.buckets import Range, parse_bucket, parse_range, plan_buckets
 from infrawatch_api.domain.cursor import Key, decode_cursor, encode_cursor
+from infrawatch_api.domain.durations import iso_8601, read_duration, read_seconds
 from infrawatch_api.domain.inputs import InvalidInputError, parse_tags, parse_time
 from infrawatch_api.pagination import paging
 
@@ -57,7 +59,26 @@ def test_buckets_are_read(text: str, seconds: int) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "0s", "PT0S", "P", "PT", "P1DT", "5 m", "5M", "-5m", "1.5", "1e3", "٣", "5m\n", "P1M", "P1Y", "367d"],
+    [
+        "",
+        "0",
+        "0s",
+        "PT0S",
+        "P",
+        "PT",
+        "P1DT",
+        "5 m",
+        "5M",
+        "-5m",
+        "1.5",
+        "1e3",
+        "٣",
+        "5m\n",
+        "P1M",
+        "P1Y",
+        "367d",
+        "9" * 9 + "w",
+    ],
 )
 def test_what_is_no_bucket_is_refused_by_field(text: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
@@ -164,6 +185,34 @@ def test_a_deep_or_long_cursor_is_refused() -> None:
     for text in (base64.urlsafe_b64encode(b"[" * 1500).decode(), "A" * 3000):
         with pytest.raises(InvalidInputError):
             decode_cursor(text, [str])
+
+
+@given(st.integers(0, 10**9))
+def test_a_duration_is_read_as_it_is_told(seconds: int) -> None:
+    duration = timedelta(seconds=seconds)
+
+    assert read_duration(iso_8601(duration)) == read_seconds(seconds) == read_seconds(float(seconds)) == duration
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(0), "PT0S"),
+        (timedelta(minutes=5), "PT5M"),
+        (timedelta(minutes=90), "PT1H30M"),
+        (timedelta(days=30), "P30D"),
+        (timedelta(days=1, seconds=1), "P1DT1S"),
+        (timedelta(seconds=1.5), "PT1.5S"),
+        (timedelta(microseconds=10), "PT0.00001S"),
+    ],
+)
+def test_durations_are_told_in_iso_8601(duration: timedelta, text: str) -> None:
+    assert iso_8601(duration) == text
+
+
+@pytest.mark.parametrize("number", [-1, -0.5, 0.5, 1e300, 10**10, math.inf, math.nan])
+def test_what_is_no_number_of_seconds(number: float) -> None:
+    assert read_seconds(number) is None
 
 
 @given(st.integers(0, 40), st.integers(1, 12))

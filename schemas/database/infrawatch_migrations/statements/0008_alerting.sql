@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS alert_events (
     resolved_value  DOUBLE PRECISION,
     resolved_reason TEXT CHECK (resolved_reason IN ('cleared', 'heard', 'rule_changed', 'rule_disabled', 'rule_deleted',
                                                     'host_retired', 'host_deleted', 'host_not_selected')),
-    UNIQUE (alert_id, host_id, fired_at),
+    UNIQUE (alert_id, fired_at, host_id), -- in the order that a rule's events are listed in
     CHECK ((resolved_at IS NULL) = (resolved_reason IS NULL))
 );
 CREATE INDEX IF NOT EXISTS alert_events_fired_at_idx ON alert_events (fired_at, id);

@@ -27,4 +27,7 @@ class Action(StrEnum):
     HOST_CHANGED = "host.changed"
     HOST_RETIRED = "host.retired"
     HOST_PURGED = "host.purged"
+    ALERT_CREATED = "alert.created"
+    ALERT_CHANGED = "alert.changed"
+    ALERT_DELETED = "alert.deleted"
     DEAD_LETTER_READ = "dead_letter.read"

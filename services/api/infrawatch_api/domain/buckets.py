@@ -1,9 +1,9 @@
 """Which stretch of time a request covers, and into how many buckets it falls."""
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from infrawatch_api.domain.durations import read_duration
 from infrawatch_api.domain.inputs import InvalidInputError, parse_time
 
 HOUR = timedelta(hours=1)
@@ -12,12 +12,6 @@ DEFAULT_RANGE = HOUR
 _ORIGIN = datetime(2000, 1, 3, tzinfo=UTC)
 _LONGEST = timedelta(days=366)
 _SHORTEST = timedelta(seconds=1)
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_SHORT = re.compile(r"(\d{1,9})([smhdw]?)", re.ASCII)
-_ISO_8601 = re.compile(
-    r"P(?:(?P<w>\d{1,5})W|(?:(?P<d>\d{1,6})D)?(?:T(?=\d)(?:(?P<h>\d{1,7})H)?(?:(?P<m>\d{1,8})M)?(?:(?P<s>\d{1,9})S)?)?)",
-    re.ASCII,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +87,12 @@ def parse_range(start: str | None, end: str | None, now: datetime, longest: time
 
 def parse_bucket(text: str) -> timedelta:
     """A width in whole seconds: ``PT5M``, ``5m``, ``300``. Raises ``InvalidInputError``."""
-    width = _width(text)
+    width = read_duration(text)
     if width is None:
         raise InvalidInputError("bucket", "should be a duration such as PT5M, 5m, 1h, or whole seconds")
     if not _SHORTEST <= width <= _LONGEST:
         raise InvalidInputError("bucket", f"should be at least 1 second and at most {_LONGEST.days} days")
     return width
-
-
-def _width(text: str) -> timedelta | None:
-    if short := _SHORT.fullmatch(text):
-        return timedelta(seconds=int(short[1]) * _UNITS[short[2]])
-    parts = _ISO_8601.fullmatch(text)
-    if parts is None or not any(parts.groups()):
-        return None
-    return timedelta(seconds=sum(int(value) * _UNITS[unit] for unit, value in parts.groupdict().items() if value))
 
 
 def plan_buckets(covered: Range, width: timedelta, most: int) -> Buckets:

@@ -9,7 +9,7 @@ from infrawatch_api.domain.buckets import Buckets
 from infrawatch_api.domain.inputs import InvalidInputError
 
 
-class Metric(StrEnum):
+class Ranked(StrEnum):
     """A number of a sample that is worth ranking."""
 
     CPU = "cpu"

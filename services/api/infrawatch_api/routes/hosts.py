@@ -109,7 +109,7 @@ async def remove_host(
     purge: Annotated[bool, QueryParameter(description="Delete the host and all that it reported.")] = False,
 ) -> None:
     """Retiring keeps what the host reported, and revokes its keys and its users of Kafka. Purging, for administrators,
-    deletes the host with its samples, snapshots and alerts; its keys stay revoked.
+    deletes the host with its samples, snapshots, alerts and alert events; its keys stay revoked.
     """
     if purge:
         await authorize(request, Role.ADMIN)

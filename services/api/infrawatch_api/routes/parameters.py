@@ -6,12 +6,14 @@ from uuid import UUID
 from litestar.params import PathParameter, QueryParameter
 
 from infrawatch_api.domain.inputs import is_host_id
-from infrawatch_api.problems import not_found
+from infrawatch_api.problems import invalid, not_found
 
 HostIdParameter = Annotated[str, PathParameter(description="Id of a host.")]
 UserIdParameter = Annotated[UUID, PathParameter(description="Id of a user.")]
 TokenIdParameter = Annotated[UUID, PathParameter(description="Id of an API token.")]
 EnrolmentIdParameter = Annotated[UUID, PathParameter(description="Id of an enrolment.")]
+AlertIdParameter = Annotated[UUID, PathParameter(description="Id of an alert.")]
+HostIdFilter = Annotated[str | None, QueryParameter(description="Id of a host.")]
 RangeStart = Annotated[
     str | None,
     QueryParameter(name="from", description="RFC 3339 time of the start; an hour before the end by default."),
@@ -30,4 +32,11 @@ def existing_host_id(text: str) -> str:
     """The text, if a host can have it as its id. Raises ``ProblemError`` (404)."""
     if not is_host_id(text):
         raise not_found("host")
+    return text
+
+
+def checked_host_id(text: str | None) -> str | None:
+    """The text, if a host can have it as its id, or None. Raises ``ProblemError`` (400) for parameter ``host_id``."""
+    if text is not None and not is_host_id(text):
+        raise invalid("host_id", "should be the id of a host")
     return text

@@ -12,7 +12,7 @@ from infrawatch_api.contract.common import Page
 from infrawatch_api.contract.queries import HostSample, Series
 from infrawatch_api.domain.buckets import Range, parse_bucket, parse_range, plan_buckets, plan_sources, raw_range
 from infrawatch_api.domain.inputs import InvalidInputError, is_host_id, parse_tags, plain_text
-from infrawatch_api.domain.queries import Chosen, Metric, check_number_of_hosts, check_number_of_points
+from infrawatch_api.domain.queries import Chosen, Ranked, check_number_of_hosts, check_number_of_points
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.guards import requires
 from infrawatch_api.pagination import Cursor, Limit, paging
@@ -41,7 +41,7 @@ async def query_metrics(  # noqa: PLR0913 - a question with many optional parts
     start: RangeStart = None,
     end: RangeEnd = None,
     bucket: BucketWidth = None,
-    metric: Annotated[Metric | None, QueryParameter(description="With bucket: which number; cpu by default.")] = None,
+    metric: Annotated[Ranked | None, QueryParameter(description="With bucket: which number; cpu by default.")] = None,
     group_by: Annotated[
         str | None, QueryParameter(max_length=512, description="With bucket: the tag to group hosts by.")
     ] = None,
@@ -65,7 +65,7 @@ async def query_metrics(  # noqa: PLR0913 - a question with many optional parts
         chosen = await _choose(api, connection, host, tag, plain_text("group_by", group_by))
         if bucket is None:
             return await _raw(api, connection, [one.host_id for one in chosen], covered, cursor, limit)
-        return await _series(api, connection, chosen, covered, bucket, metric or Metric.CPU, top or _TOP)
+        return await _series(api, connection, chosen, covered, bucket, metric or Ranked.CPU, top or _TOP)
 
 
 def _refuse_meaningless(when: str, given: dict[str, object]) -> None:
@@ -95,7 +95,13 @@ async def _raw(
 
 
 async def _series(
-    api: Api, connection: Connection, chosen: Sequence[Chosen], covered: Range, bucket: str, metric: Metric, top: int
+    api: Api,
+    connection: Connection,
+    chosen: Sequence[Chosen],
+    covered: Range,
+    bucket: str,
+    metric: Ranked,
+    top: int,
 ) -> Page[Series]:
     width = parse_bucket(bucket)
     plan = plan_buckets(covered, width, api.settings.points_max)

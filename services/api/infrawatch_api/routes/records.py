@@ -10,11 +10,12 @@ from infrawatch_api.api import ActDependency, ApiDependency
 from infrawatch_api.contract.common import Page
 from infrawatch_api.contract.records import AuditEntry, DeadLetter, DeadLetterWithBody
 from infrawatch_api.domain.audit import Action
-from infrawatch_api.domain.inputs import is_host_id, plain_text
+from infrawatch_api.domain.inputs import plain_text
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.guards import requires
 from infrawatch_api.pagination import Cursor, Limit, paging
-from infrawatch_api.problems import invalid, not_found
+from infrawatch_api.problems import not_found
+from infrawatch_api.routes.parameters import checked_host_id
 from infrawatch_api.store import audit, dead_letters
 from infrawatch_common.events import Reason
 
@@ -50,15 +51,13 @@ async def list_dead_letters(
     limit: Limit = None,
 ) -> Page[DeadLetter]:
     """Records that could not be used, newest first, without their bodies."""
-    if host_id is not None and not is_host_id(host_id):
-        raise invalid("host_id", "should be the id of a host")
     wanted = paging(cursor, limit, _POSITION, default=api.settings.page_size, most=api.settings.page_size_max)
     async with api.database.connection() as connection:
         found = await dead_letters.page(
             connection,
             service=plain_text("service", service),
             reason=reason,
-            host_id=host_id,
+            host_id=checked_host_id(host_id),
             before=wanted.after,
             limit=wanted.fetch,
         )

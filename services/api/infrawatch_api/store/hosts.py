@@ -31,8 +31,10 @@ _REVOKE_KEYS = "UPDATE host_keys SET revoked_at = $2 WHERE host_id = $1 AND (rev
 _ADD_KEY = "INSERT INTO host_keys (id, host_id, created_at) VALUES ($1, $2, $3)"
 # Taken first, as every writer of hosts' data does: they wait until the host is gone.
 _KEEP_WRITERS_AWAY = "LOCK TABLE hosts IN EXCLUSIVE MODE"
+_KEEP = "SELECT id FROM hosts WHERE id = $1 FOR KEY SHARE"
 _EXISTS = "SELECT EXISTS (SELECT FROM hosts WHERE id = $1)"
 _PURGE = (
+    "DELETE FROM alert_events WHERE host_id = $1",  # before their rules, which is alerting's order too
     "DELETE FROM alerts WHERE host_id = $1",
     "DELETE FROM snapshots WHERE host_id = $1",
     "DELETE FROM metrics WHERE host_id = $1",
@@ -97,6 +99,11 @@ async def purge(connection: Connection, host_id: str, now: datetime) -> bool:
     for statement in _PURGE if found else ():
         await connection.execute(statement, host_id, timeout=_PURGE_TIMEOUT)
     return bool(found)
+
+
+async def keep(connection: Connection, host_id: str) -> bool:
+    """Let nobody delete a host before the transaction ends; whether there is such a host."""
+    return await connection.fetchval(_KEEP, host_id) is not None
 
 
 async def lock_claim(connection: Connection, host_id: str) -> None:

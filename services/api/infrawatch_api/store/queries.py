@@ -8,7 +8,7 @@ from uuid import UUID
 from infrawatch_api.contract.hosts import Spread
 from infrawatch_api.contract.queries import HostSample, Point, Series
 from infrawatch_api.domain.buckets import Buckets, Range, Sources
-from infrawatch_api.domain.queries import Chosen, Metric, hosts_by_label, starts
+from infrawatch_api.domain.queries import Chosen, Ranked, hosts_by_label, starts
 from infrawatch_common.database import Connection
 
 # What the pages of raw samples are sorted by.
@@ -123,7 +123,7 @@ async def raw(
 async def series(
     connection: Connection,
     chosen: Sequence[Chosen],
-    metric: Metric,
+    metric: Ranked,
     top: int,
     buckets: Buckets,
     source: Range | Sources,
