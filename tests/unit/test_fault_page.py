@@ -10,7 +10,7 @@ PAGE = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
 _HEADING = "## Where each fault is shown"
 _ROW = re.compile(r"^\| (\d+) \|(.*)\|(.*)\|(.*)\|$", re.MULTILINE)
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
-ROWS = _ROW.findall(PAGE.partition(_HEADING)[2])
+ROWS = _ROW.findall(PAGE.partition(_HEADING)[2].partition("\n## ")[0])
 
 
 def test_every_scenario_is_named_at_its_row_and_where_it_runs_and_no_other_is() -> None:
