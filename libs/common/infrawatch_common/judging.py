@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 
 from infrawatch_common.events import Reason, key_id_of
 from infrawatch_common.events.batch import Batch, sort_out
 from infrawatch_common.events.judgement import Rules, signature_of
 from infrawatch_common.host_keys import KeyRing
 from infrawatch_common.kafka import Record, Records
+from infrawatch_common.settings import SampleSettings
 
 # Between slices the database gets its turn: it must not wait for a whole batch to be judged.
 _SLICE = 250
@@ -41,3 +43,12 @@ class Judge:
 def _key_ids(records: Records) -> Iterator[str]:
     """The ids of keys that they say they are signed with."""
     return filter(None, (key_id_of(signature_of(record)) for record in records))
+
+
+def rules_of(settings: SampleSettings) -> Rules:
+    """What a service takes, by its settings."""
+    return Rules(
+        accept_unsigned=settings.accept_unsigned,
+        clock_tolerance=settings.clock_tolerance,
+        retention=timedelta(days=settings.raw_retention_days).total_seconds(),
+    )

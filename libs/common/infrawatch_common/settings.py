@@ -192,6 +192,17 @@ class ConsumerSettings(ServiceSettings, DatabaseSettings, KafkaSettings, HostKey
         return self
 
 
+class SampleSettings(ConsumerSettings):
+    """A service that consumes samples."""
+
+    clock_tolerance: float = Field(
+        300.0, ge=0, le=86_400, description="Seconds that a record may be stamped ahead of the broker's clock."
+    )
+    raw_retention_days: int = Field(
+        30, ge=1, le=3650, description="Days that raw samples are kept; older records are refused."
+    )
+
+
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 

@@ -20,9 +20,8 @@ from infrawatch_alerting.store_rules import read_rulebook
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
 from infrawatch_common.events import MetricRecord
-from infrawatch_common.events.judgement import Rules
 from infrawatch_common.host_keys import KeyRing
-from infrawatch_common.judging import Judge
+from infrawatch_common.judging import Judge, rules_of
 from infrawatch_common.kafka import create_broker, producer_options, subscribe
 from infrawatch_common.service import Service
 
@@ -39,7 +38,7 @@ def create_app(settings: Settings) -> Service:
     late_after = timedelta(seconds=settings.late_after)
     store = Store(pool, settings.metrics_topic, settings.alert_events_topic, late_after, settings.alert_log_size)
     fleet = Fleet(timedelta(seconds=settings.reporting_interval))
-    judge = Judge(keys, _rules(settings))
+    judge = Judge(keys, rules_of(settings))
     handler = AlertingHandler(judge, fleet, store, metrics, partial(read_rulebook, pool))
     silence = Silence(handler, Sight(settings.blind_after), metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, look=silence.look)
@@ -70,12 +69,4 @@ def create_app(settings: Settings) -> Service:
             "rules": partial(follow_rules, pool, handler, settings.rules_refresh),
             "outbox": partial(publish, Outbox(pool), make_producer, metrics),
         },
-    )
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        accept_unsigned=settings.accept_unsigned,
-        clock_tolerance=settings.clock_tolerance,
-        retention=timedelta(days=settings.raw_retention_days).total_seconds(),
     )

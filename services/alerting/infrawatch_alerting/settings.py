@@ -2,19 +2,13 @@
 
 from pydantic import Field
 
-from infrawatch_common.settings import ConsumerSettings
+from infrawatch_common.settings import SampleSettings
 
 
-class Settings(ConsumerSettings):
+class Settings(SampleSettings):
     """What alerting can be told."""
 
     http_port: int = Field(28082, ge=0, le=65535, description="Port of health checks and metrics.")
-    clock_tolerance: float = Field(
-        300.0, ge=0, le=86_400, description="Seconds that a record may be stamped ahead of the broker's clock."
-    )
-    raw_retention_days: int = Field(
-        30, ge=1, le=3650, description="Days that raw samples are kept; older records are refused."
-    )
     reporting_interval: float = Field(
         10.0,
         gt=0,
@@ -24,9 +18,6 @@ class Settings(ConsumerSettings):
     late_after: float = Field(60.0, gt=0, le=86_400, description="Seconds after which what fires counts as found late.")
     rules_refresh: float = Field(
         30.0, gt=0, le=3600, description="Seconds after which changed rules and hosts are known at the latest."
-    )
-    heartbeat_interval: float = Field(
-        1.0, gt=0, le=60, description="Seconds between two looks for hosts that are silent."
     )
     blind_after: float = Field(
         30.0,

@@ -9,9 +9,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
 from infrawatch_common.events import MetricRecord
-from infrawatch_common.events.judgement import Rules
 from infrawatch_common.host_keys import KeyRing
-from infrawatch_common.judging import Judge
+from infrawatch_common.judging import Judge, rules_of
 from infrawatch_common.kafka import create_broker, subscribe
 from infrawatch_common.service import Service
 from infrawatch_ingest.handlers import MetricsHandler
@@ -40,7 +39,7 @@ def create_app(settings: Settings) -> Service:
     jobs = Runner(job_metrics).background(
         Maintenance(JobStore(pool, settings.job_timeout), settings, job_metrics).jobs()
     )
-    handler = MetricsHandler(Judge(keys, _rules(settings)), store, metrics)
+    handler = MetricsHandler(Judge(keys, rules_of(settings)), store, metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, streams.flush)
     broker = create_broker(settings)
     consumer.attach(
@@ -68,11 +67,3 @@ def create_app(settings: Settings) -> Service:
 
 async def _nothing_to_reset(_connection: object) -> None:
     """Whatever ingest changes in a session ends with its transaction; asking the server to reset it is a round trip."""
-
-
-def _rules(settings: Settings) -> Rules:
-    return Rules(
-        accept_unsigned=settings.accept_unsigned,
-        clock_tolerance=settings.clock_tolerance,
-        retention=timedelta(days=settings.raw_retention_days).total_seconds(),
-    )

@@ -1,4 +1,4 @@
-"""Ingest's stores as it wires them, on the real database."""
+"""Alerting's pool as it wires it, on the real database."""
 
 from collections.abc import AsyncIterator, Callable
 

@@ -285,6 +285,18 @@ async def test_a_silent_host_is_told_and_a_restart_does_not_begin_to_wait_anew(w
     assert await world.events() == [("host-a", 70, 80, "heard")]
 
 
+async def test_silence_that_is_ours_stays_excused_when_everything_is_read_again(world: World) -> None:
+    await world.rule("heartbeat", 60)
+    replica = await world.replica()
+    await replica.take(*world.every_ten(0, 0))
+    await replica.handler.tell_silence(NOW + 300 * SECOND, NOW + 300 * SECOND)
+    replica.handler.assign([0], 1)
+    await replica.handler.tell_silence(NOW + 359 * SECOND, None)
+    assert await world.events() == []
+    await replica.handler.tell_silence(NOW + 362 * SECOND, None)
+    assert [event[1] for event in await world.events()] == [359]
+
+
 async def test_forged_and_bad_records_judge_nothing_and_are_passed(world: World) -> None:
     await world.rule(seconds=0)
     replica = await world.replica()

@@ -70,6 +70,7 @@ class Fleet:
         self._known: frozenset[UUID] = frozenset()
         self._sets: dict[tuple[UUID, ...], RuleSet] = {}
         self._watches: dict[str, HostWatch] = {}
+        self._excused_until: datetime | None = None
         self.undescribed: set[str] = set()
 
     def __len__(self) -> int:
@@ -93,6 +94,7 @@ class Fleet:
             rhythm = Rhythm(self._usual.usual, tuple(host.distances))
             watch = HostWatch(host.host_id, self._rules_of(host.host_id), rhythm, host.last_at)
             watch.delay = host.heard_at - host.last_at
+            watch.excused_until = self._excused_until
             self._watches[host.host_id] = watch
         changes = []
         for stored in states:
@@ -124,7 +126,8 @@ class Fleet:
         return [HostChange(watch.host_id, change) for watch in watches for change in watch.silence(until)]
 
     def excuse(self, until: datetime) -> None:
-        """Nobody could be heard until then: silence counts from then on."""
+        """Nobody could be heard until then: silence counts from then on, also of hosts that are read again."""
+        self._excused_until = until
         for watch in self._watches.values():
             watch.excused_until = until
 
