@@ -1,5 +1,6 @@
 """All hosts of a replica and their rules: which are for whom, and what samples, silence and edits make of them."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -68,6 +69,9 @@ class Fleet:
         self._usual = Rhythm(usual_interval)
         self._book = Rulebook((), frozenset(), {})
         self._known: frozenset[UUID] = frozenset()
+        # Of many hosts with rules of their own, each looks at its own alone.
+        self._shared: list[Rule] = []
+        self._own: defaultdict[str, list[Rule]] = defaultdict(list)
         self._sets: dict[tuple[UUID, ...], RuleSet] = {}
         self._watches: dict[str, HostWatch] = {}
         self._excused_until: datetime | None = None
@@ -80,6 +84,9 @@ class Fleet:
         """Judge by these rules from now on. What fires under a rule that is not the same any more ends."""
         self._book = book
         self._known = frozenset(rule.id for rule in book.rules)
+        self._shared, self._own = [], defaultdict(list)
+        for rule in book.rules:
+            (self._shared if rule.host_id is None else self._own[rule.host_id]).append(rule)
         self._sets = {}
         self.undescribed -= book.hosts.keys()
         return [
@@ -157,7 +164,8 @@ class Fleet:
         facts = self._book.hosts.get(host_id, _UNKNOWN)
         if facts.retired:
             return _NO_RULES
-        rules = [rule for rule in self._book.rules if rule.matches(host_id, facts.tags)]
+        rules = [rule for rule in self._shared if rule.matches(host_id, facts.tags)]
+        rules += self._own.get(host_id, ())
         key = tuple(rule.id for rule in rules)
         if key not in self._sets:
             self._sets[key] = RuleSet(rules)
