@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer
 
-from faults.verdicts import Span, at_least, at_most, progresses, recovered
+from faults.verdicts import Span, at_least, at_most, p99_of_lag, progresses, recovered
 from faults.world import SESSION_TIMEOUT, World
 from stack import Service, eventually
 
@@ -149,9 +149,8 @@ async def loaded(world: World) -> None:
         await world.flows()
         begin = time.monotonic()
         await asyncio.sleep(world.scale.seconds(600, at_least=8))
-        lags = sorted(one.lag / rate for one in world.readings if one.at >= begin + 3)
-    p99 = lags[min(len(lags) - 1, round(len(lags) * 0.99))]
-    world.checks.append(at_most("p99", f"s of lag, at {rate:,.0f} of {ceiling:,.0f} records/s", p99, 2.0))
+    p99 = p99_of_lag(world.readings, world.vitals, begin + 3)
+    world.checks.append(at_most("p99", f"s to the row, at {rate:,.0f} of {ceiling:,.0f} records/s", p99, 2.0))
 
 
 async def overloaded(world: World) -> None:

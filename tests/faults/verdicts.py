@@ -44,6 +44,7 @@ class Vitals:
     threads: int
     checks: Mapping[str, str] | None
     stored: float | None = None  # records, since the process started
+    stored_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,28 @@ def recovery(readings: Sequence[Reading], healed: float, baseline: int) -> float
         if done and one.lag <= baseline and following.lag <= baseline:
             return one.at - healed
     return None
+
+
+def p99_of_lag(readings: Sequence[Reading], vitals: Sequence[Vitals], begin: float) -> float:
+    """Seconds from a record's arrival on the topic to its row, where one process alone takes all of the topic.
+
+    The row that was counted last had arrived when the topic's end was at that count.
+    """
+    course = [(one.at, sum(one.ends.values())) for one in readings]
+    lags = sorted(
+        stored_at - _arrival(course, stored)
+        for stored, stored_at in ((one.stored, one.stored_at) for one in vitals)
+        if stored is not None and stored_at is not None and stored_at >= begin
+    )
+    return lags[min(len(lags) - 1, round(len(lags) * 0.99))]
+
+
+def _arrival(course: Sequence[tuple[float, int]], records: float) -> float:
+    """When the topic held so many records, the later ones evenly between two looks at it."""
+    for (earlier, fewer), (later, more) in pairwise(course):
+        if fewer <= records < more:
+            return earlier + (later - earlier) * (records - fewer) / (more - fewer)
+    return course[-1][0] if records >= course[-1][1] else course[0][0]
 
 
 def no_regression(readings: Sequence[Reading]) -> Check:

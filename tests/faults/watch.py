@@ -91,6 +91,7 @@ class Watch:
         asked = time.monotonic()
         checks = await self._readiness(service)
         stored = await self._stored(service) if checks is not None else None
+        stored_at = time.monotonic()
         with suppress(OSError, KeyError):  # it ended meanwhile
             status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
             self.vitals.append(
@@ -102,6 +103,7 @@ class Watch:
                     threads=int(status["Threads"]),
                     checks=checks,
                     stored=stored,
+                    stored_at=stored_at,
                 )
             )
 

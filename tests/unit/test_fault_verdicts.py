@@ -57,6 +57,27 @@ class TestL0AndD0:
         assert not verdicts.nothing_lost(compare([], [], []), 0).holds
 
 
+class TestLag:
+    TOPIC = readings([0] * 11, [100 * at for at in range(11)])  # 100 records a second
+
+    def counted(self, behind: float) -> list[Vitals]:
+        return [
+            Vitals(float(at), 1, MEGABYTE, 20, 5, READY, stored=100 * (at - behind), stored_at=float(at))
+            for at in range(3, 11)
+        ]
+
+    def test_is_from_the_arrival_to_the_row(self) -> None:
+        assert verdicts.p99_of_lag(self.TOPIC, self.counted(behind=1.5), 0) == pytest.approx(1.5)
+
+    def test_one_late_row_of_few_counts(self) -> None:
+        late = [Vitals(9.5, 1, MEGABYTE, 20, 5, READY, stored=300, stored_at=9.5)]
+        assert verdicts.p99_of_lag(self.TOPIC, [*self.counted(behind=0), *late], 0) == pytest.approx(6.5)
+
+    def test_what_was_before_does_not_count(self) -> None:
+        early = [Vitals(2.0, 1, MEGABYTE, 20, 5, READY, stored=0, stored_at=2.0)]
+        assert verdicts.p99_of_lag(self.TOPIC, [*early, *self.counted(behind=1.0)], 3) == pytest.approx(1.0)
+
+
 class TestM:
     def test_flat_memory_holds(self) -> None:
         assert verdicts.bounded_memory(vitals([100, 101] * 30), warm_up=4).holds

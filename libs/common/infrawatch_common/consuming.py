@@ -240,6 +240,13 @@ class BatchConsumer(Generic[BatchT]):
         return committed is None or committed < span.next_offset
 
     async def _until_database_answers(self, work: Callable[[], Awaitable[ResultT]]) -> ResultT:
+        # Nearly always this suffices. To retry makes cycles of objects, and by each batch memory would grow for minutes.
+        try:
+            return await work()
+        except Exception as error:
+            if not is_transient(error) or self._closing:
+                raise
+            self._note_problem(error)
         retrying = AsyncRetrying(
             retry=retry_if_exception(is_transient),
             wait=wait_random_exponential(multiplier=0.1, max=_LONGEST_BACK_OFF),
@@ -254,7 +261,10 @@ class BatchConsumer(Generic[BatchT]):
         return result
 
     def _note_retry(self, state: RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
+        if state.outcome and (error := state.outcome.exception()):
+            self._note_problem(error)
+
+    def _note_problem(self, error: BaseException) -> None:
         if self._database_problem is None:
             _log.warning("database is away or busy, trying again", error=f"{type(error).__name__}: {error}")
         self._database_problem = f"{type(error).__name__}: {error}"

@@ -1,6 +1,7 @@
 """The order of writing and committing, without a broker: what is committed was written before."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -98,6 +99,21 @@ async def test_the_next_batch_is_prepared_while_one_is_written_and_written_after
     await second
     await world.under_test.drain()
     assert world.log[2:] == [("written", 0), ("committed", 1), ("written", 1), ("committed", 2)]
+
+
+async def test_batches_leave_nothing_behind_that_only_the_garbage_collector_finds() -> None:
+    """It looks once in hundreds of batches, and memory would grow until then."""
+    world = World()
+    await world.handle(0)
+    gc.collect()
+    gc.disable()
+    try:
+        for offset in range(1, 101):
+            await world.handle(offset)
+        await world.under_test._settle()
+        assert gc.collect() < 100
+    finally:
+        gc.enable()
 
 
 async def test_a_batch_is_repeated_while_the_database_is_away() -> None:
