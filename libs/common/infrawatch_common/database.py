@@ -1,6 +1,6 @@
 """TimescaleDB through asyncpg: the pool, and which errors mean "try again"."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -82,3 +82,8 @@ class _BoundedPool(Pool):
 
     async def release(self, connection: Any, *, timeout: float | None = _RELEASE_TIMEOUT) -> None:  # noqa: ASYNC109 - asyncpg's
         await super().release(connection, timeout=timeout)
+
+
+def columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
+    """Rows as the columns that ``unnest`` takes; at least one row."""
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 
 from infrawatch_alerting.domain.positions import Sight
 from infrawatch_alerting.handlers import AlertingHandler
+from infrawatch_alerting.listening import follow
 from infrawatch_alerting.metrics import AlertingMetrics
 from infrawatch_alerting.outbox import Outbox
 from infrawatch_common.consuming import HasConsumer
@@ -71,30 +72,12 @@ def _time(seconds: float) -> datetime:
 
 async def follow_rules(pool: Pool, handler: AlertingHandler, refresh: float) -> None:
     """Read rules and hosts whenever they change, and every ``refresh`` seconds, for ever."""
-    changed = asyncio.Event()
-    while True:
-        try:
-            async with pool.acquire() as connection:
-                await connection.add_listener(_CHANNEL, lambda *_: changed.set())
-                while True:
-                    changed.clear()
-                    done = await handler.refresh()
-                    await _wait(changed, _SOON if handler.undescribed or not done else refresh)
-                    await connection.execute("SELECT 1")  # one that was lost tells of no change
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            _log.warning("rules could not be read, trying again", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(_PAUSE)
 
+    async def read() -> float:
+        done = await handler.refresh()
+        return _SOON if handler.undescribed or not done else refresh
 
-async def _wait(changed: asyncio.Event, longest: float) -> None:
-    try:
-        async with asyncio.timeout(longest):
-            await changed.wait()
-    except TimeoutError:
-        return
-    await asyncio.sleep(_BURST)
+    await follow(pool, _CHANNEL, "reading of rules", read, burst=_BURST)
 
 
 async def publish(outbox: Outbox, make_producer: Callable[[], AIOKafkaProducer], metrics: AlertingMetrics) -> None:

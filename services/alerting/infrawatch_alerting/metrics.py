@@ -1,6 +1,6 @@
 """Every metric of alerting; what all consumers have is in ``infrawatch_common.metrics``."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from infrawatch_common.events import Reason
 from infrawatch_common.metrics import ConsumerMetrics
@@ -36,6 +36,27 @@ class AlertingMetrics(ConsumerMetrics):
         self.outbox = Gauge(
             "infrawatch_alerting_outbox_records", "Events that are yet to be published.", registry=registry
         )
+        self.messages_waiting = Gauge(
+            "infrawatch_alerting_messages_waiting", "Messages that are yet to be delivered.", registry=registry
+        )
+        self.deliveries = Counter(
+            "infrawatch_alerting_deliveries",
+            "Attempts to deliver a message, by kind of channel and outcome.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
+        self.given_up = Counter(
+            "infrawatch_alerting_messages_given_up", "Messages that could not be delivered in time.", registry=registry
+        )
+        self.delivery_seconds = Histogram(
+            "infrawatch_alerting_delivery_seconds",
+            "Seconds from the making of a message to its receiver's answer.",
+            buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86_400),
+            registry=registry,
+        )
+        for kind in ("apprise", "webhook"):
+            for outcome in ("delivered", "failed"):
+                self.deliveries.labels(kind, outcome)
         for outcome in (JUDGED, LATE, REPEATED, *Reason):
             self.records.labels(str(outcome))
         for kind in ("fired", "resolved"):

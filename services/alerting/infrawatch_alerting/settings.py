@@ -8,6 +8,8 @@ from infrawatch_common.settings import SampleSettings
 class Settings(SampleSettings):
     """What alerting can be told."""
 
+    # Two of them listen for changes all the time.
+    database_pool_size: int = Field(8, ge=4, le=100, description="Most connections that one process opens.")
     http_port: int = Field(28082, ge=0, le=65535, description="Port of health checks and metrics.")
     reporting_interval: float = Field(
         10.0,
@@ -26,4 +28,22 @@ class Settings(SampleSettings):
         description="Seconds without a look at the end of the topic after which silence is no longer a host's.",
     )
     alert_log_size: int = Field(20, ge=0, le=1000, description="Latest events kept in the log of a rule.")
+    notify_timeout: float = Field(
+        10.0, gt=0, le=300, description="Seconds that a webhook may take to answer before it counts as failed."
+    )
+    apprise_timeout: float = Field(
+        30.0, gt=0, le=300, description="Seconds that a message through Apprise may take before it counts as failed."
+    )
+    notify_concurrency: int = Field(
+        8, ge=1, le=100, description="Most messages that are on their way to one channel at the same time."
+    )
+    notify_back_off_max: float = Field(
+        300.0, ge=1, le=86_400, description="Longest time in seconds between two attempts to deliver a message."
+    )
+    notify_give_up_after: float = Field(
+        86_400.0, ge=1, le=2_592_000, description="Seconds after which a message that cannot be delivered is given up."
+    )
+    delivery_retention_days: int = Field(
+        90, ge=1, le=3650, description="Days that messages and the attempts to deliver them are kept."
+    )
     alert_events_topic: str = Field("infrawatch.alert-events.v1", description="Topic of what fired and ended.")

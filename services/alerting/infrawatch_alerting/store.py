@@ -10,7 +10,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from infrawatch_alerting.domain.fleet import HostChange, StoredHost, StoredState
 from infrawatch_common.alerts.engine import Fired, Firing, Pending, Resolved
 from infrawatch_common.alerts.rules import Rule
-from infrawatch_common.database import Connection, Pool
+from infrawatch_common.database import Connection, Pool, columns
 
 SERVICE = "alerting"
 
@@ -79,6 +79,21 @@ WHERE alerts.id = new.id
 _PUBLISH = """
 INSERT INTO outbox (topic, key, value) SELECT $1, key, value FROM unnest($2::text[], $3::jsonb[]) AS new (key, value)
 """
+# Hosts before their notices: in the order in which the notifier takes them.
+_LOOK = """
+INSERT INTO notice_hosts (host_id, look_at) SELECT host_id, '-infinity' FROM unnest($1::text[]) AS new (host_id)
+ORDER BY host_id
+ON CONFLICT (host_id) DO UPDATE SET look_at = excluded.look_at
+"""
+_NOTICE = """
+INSERT INTO notices (id, host_id, fired_at, found_at, event)
+SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::jsonb[])
+"""
+_END_NOTICE = """
+UPDATE notices SET ended = true, event = new.event FROM unnest($1::uuid[], $2::jsonb[]) AS new (id, event)
+WHERE notices.id = new.id
+"""
+_WAKE = "SELECT pg_notify('infrawatch_notices', 'events')"
 
 
 class StaleError(Exception):
@@ -143,7 +158,7 @@ class Store:
         async with self._pool.acquire() as connection, connection.transaction():
             await self._advance(connection, decided.positions)
             if decided.hosts:
-                await connection.execute(_KEEP_HOSTS, *_columns([_host(host) for host in decided.hosts]))
+                await connection.execute(_KEEP_HOSTS, *columns([_host(host) for host in decided.hosts]))
             if not decided.changes:
                 return (), ()
             await self._keep_states(connection, decided.changes)
@@ -171,9 +186,9 @@ class Store:
         ]
         ok = [key for key, change in latest.items() if change.state is None]
         if kept:
-            await connection.execute(_KEEP_STATES, *_columns(kept))
+            await connection.execute(_KEEP_STATES, *columns(kept))
         if ok:
-            await connection.execute(_DROP_STATES, *_columns(ok))
+            await connection.execute(_DROP_STATES, *columns(ok))
 
     async def _keep_events(self, connection: Connection, decided: Decided) -> tuple[Sequence[Any], Sequence[Any]]:
         fired = [
@@ -191,11 +206,12 @@ class Store:
             for host_id, change in decided.changes
             if isinstance(change.transition, Resolved)
         ]
-        new = await connection.fetch(_FIRE, *_columns(fired)) if fired else []
-        resolved = await connection.fetch(_RESOLVE, *_columns(ended)) if ended else []
+        new = await connection.fetch(_FIRE, *columns(fired)) if fired else []
+        resolved = await connection.fetch(_RESOLVE, *columns(ended)) if ended else []
         told = [("fired", row) for row in new] + [("resolved", row) for row in resolved]
         if told:
             await self._publish(connection, told)
+            await self._note(connection, new, resolved)
             await self._log(connection, told)
         return new, resolved
 
@@ -208,6 +224,19 @@ class Store:
     async def _publish(self, connection: Connection, told: Sequence[tuple[str, Any]]) -> None:
         values = [json.dumps(_message(kind, row)) for kind, row in told]
         await connection.execute(_PUBLISH, self._events_topic, [row["host_id"] for _, row in told], values)
+
+    async def _note(self, connection: Connection, new: Sequence[Any], resolved: Sequence[Any]) -> None:
+        await connection.execute(_LOOK, sorted({row["host_id"] for row in (*new, *resolved)}))
+        if new:
+            rows = [
+                (row["id"], row["host_id"], row["fired_at"], row["found_at"], json.dumps(_message("fired", row)))
+                for row in new
+            ]
+            await connection.execute(_NOTICE, *columns(rows))
+        if resolved:
+            rows = [(row["id"], json.dumps(_message("resolved", row))) for row in resolved]
+            await connection.execute(_END_NOTICE, *columns(rows))
+        await connection.execute(_WAKE)
 
     async def _log(self, connection: Connection, told: Sequence[tuple[str, Any]]) -> None:
         entries: dict[UUID, list[dict[str, Any]]] = {}
@@ -231,10 +260,6 @@ def _fired_at(state: Pending | Firing) -> datetime | None:
 def _host(host: StoredHost) -> tuple[object, ...]:
     first, second, third = (*host.distances, None, None, None)[:3]
     return host.host_id, host.last_at, host.heard_at, first, second, third
-
-
-def _columns(rows: Sequence[Sequence[object]]) -> list[list[object]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _message(kind: str, row: Any) -> dict[str, Any]:

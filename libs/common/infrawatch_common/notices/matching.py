@@ -50,5 +50,8 @@ class Match(NamedTuple):
             return frozenset(map(read, stored[name])) if name in stored else None
 
         return cls(
-            chosen("severities", Severity), chosen("host_ids", str), chosen("alert_ids", UUID), stored.get("selector", {})
+            chosen("severities", Severity),
+            chosen("host_ids", str),
+            chosen("alert_ids", UUID),
+            stored.get("selector", {}),
         )

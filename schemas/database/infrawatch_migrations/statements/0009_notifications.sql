@@ -33,21 +33,22 @@ CREATE INDEX IF NOT EXISTS silences_ended_by_idx ON silences (ended_by);
 
 -- What is on, or has ended and is not told to everybody yet. No references, as with events.
 CREATE TABLE IF NOT EXISTS notices (
-    id      UUID PRIMARY KEY, -- the event's
-    host_id TEXT NOT NULL,
-    event   JSONB NOT NULL,   -- as it is published
-    ended   BOOLEAN NOT NULL DEFAULT false
+    id       UUID PRIMARY KEY, -- the event's
+    host_id  TEXT NOT NULL,
+    fired_at TIMESTAMPTZ NOT NULL,
+    found_at TIMESTAMPTZ NOT NULL,
+    event    JSONB NOT NULL,   -- as it is published
+    ended    BOOLEAN NOT NULL DEFAULT false
 );
 CREATE INDEX IF NOT EXISTS notices_host_id_idx ON notices (host_id);
 
 CREATE TABLE IF NOT EXISTS notices_told (
     notice_id  UUID NOT NULL REFERENCES notices ON DELETE CASCADE,
-    channel_id UUID NOT NULL REFERENCES channels ON DELETE CASCADE,
+    channel_id UUID NOT NULL,        -- no reference: whoever tells would wait for whoever deletes a channel, and he for him
     told_at    TIMESTAMPTZ NOT NULL, -- the last time
     ended      BOOLEAN NOT NULL,     -- it was told that it has ended
     PRIMARY KEY (notice_id, channel_id)
 );
-CREATE INDEX IF NOT EXISTS notices_told_channel_id_idx ON notices_told (channel_id);
 
 -- Hosts that have notices, and when it is to be decided again what is told of them.
 CREATE TABLE IF NOT EXISTS notice_hosts (
@@ -81,6 +82,8 @@ CREATE INDEX IF NOT EXISTS notifications_requested_by_idx ON notifications (requ
 CREATE TABLE IF NOT EXISTS deliveries (
     id              UUID PRIMARY KEY,
     notification_id UUID NOT NULL REFERENCES notifications ON DELETE CASCADE,
+    channel_id      UUID NOT NULL,    -- the message's, as host_id: attempts are listed by either
+    host_id         TEXT,
     attempt         INTEGER NOT NULL, -- 1 for the first
     started_at      TIMESTAMPTZ NOT NULL,
     finished_at     TIMESTAMPTZ,      -- null: under way, or its process died
@@ -96,8 +99,8 @@ CREATE OR REPLACE FUNCTION tell_notifier() RETURNS TRIGGER
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF TG_TABLE_NAME <> 'notifications' THEN
-        UPDATE public.notice_hosts AS h SET look_at = now()
-        FROM (SELECT host_id FROM public.notice_hosts WHERE look_at > now() ORDER BY host_id FOR UPDATE) AS later
+        UPDATE public.notice_hosts AS h SET look_at = '-infinity'
+        FROM (SELECT host_id FROM public.notice_hosts WHERE look_at > '-infinity' ORDER BY host_id FOR UPDATE) AS later
         WHERE h.host_id = later.host_id;
     END IF;
     PERFORM pg_notify('infrawatch_notices', TG_TABLE_NAME);
