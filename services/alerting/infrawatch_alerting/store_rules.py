@@ -12,6 +12,12 @@ SELECT id, version, name, metric, duration, comparison, threshold, clear_thresho
 FROM alerts ORDER BY id
 """
 _HOSTS = "SELECT id, tags, retired IS NOT NULL AS retired FROM hosts"
+# One that is yet to be registered has no row in hosts either, but a key that is in use.
+_DELETED = """
+SELECT host_id FROM host_keys
+GROUP BY host_id HAVING bool_and(revoked_at IS NOT NULL AND revoked_at <= now())
+EXCEPT SELECT id FROM hosts
+"""
 
 
 async def read_rulebook(pool: Pool) -> Rulebook:
@@ -19,10 +25,12 @@ async def read_rulebook(pool: Pool) -> Rulebook:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
         rows = await connection.fetch(_RULES)
         hosts = await connection.fetch(_HOSTS)
+        deleted = await connection.fetch(_DELETED)
     return Rulebook(
         rules=[_rule(row) for row in rows if row["enabled"]],
         disabled=frozenset(row["id"] for row in rows if not row["enabled"]),
         hosts={row["id"]: Facts(json.loads(row["tags"]), row["retired"]) for row in hosts},
+        deleted=frozenset(row["host_id"] for row in deleted),
     )
 
 

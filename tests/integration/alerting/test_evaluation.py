@@ -248,6 +248,20 @@ async def test_an_edit_ends_what_fires_and_says_why(world: World, reason: str, *
     assert await world.admin.fetchval("SELECT count(*) FROM outbox") == 2
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_host_that_is_purged_ends_also_under_rules_for_every_host(world: World, *, restarted: bool) -> None:
+    await world.rule(seconds=0)
+    replica = await world.replica()
+    await replica.take(*world.every_ten(95, 95))
+    await world.admin.execute("UPDATE host_keys SET revoked_at = now() WHERE host_id = 'host-a'")
+    await world.admin.execute("DELETE FROM hosts WHERE id = 'host-a'")
+    world.now = NOW + 15 * SECOND
+    replica = await world.replica() if restarted else replica
+    await replica.read_rules()
+    assert await world.events() == [("host-a", 0, 15, "host_deleted")]
+    assert await world.states() == 0
+
+
 async def test_a_rule_is_for_the_hosts_that_it_selects_and_new_ones_join(world: World) -> None:
     await world.rule(seconds=0, selector=json.dumps({"env": "prod"}))
     await world.rule(seconds=0, host_id="host-b")

@@ -20,11 +20,15 @@ class Facts(NamedTuple):
 
 
 class Rulebook(NamedTuple):
-    """The rules that judge, the ids of those that are switched off, and the hosts as they are."""
+    """The rules that judge, the ids of those that are switched off, the hosts as they are, and those that are deleted.
+
+    A host that is neither among the hosts nor deleted is one that is yet to be registered.
+    """
 
     rules: Sequence[Rule]
     disabled: frozenset[UUID]
     hosts: Mapping[str, Facts]
+    deleted: frozenset[str] = frozenset()
 
 
 class StoredState(NamedTuple):
@@ -82,18 +86,22 @@ class Fleet:
 
     def follow(self, book: Rulebook, at: datetime) -> list[HostChange]:
         """Judge by these rules from now on. What fires under a rule that is not the same any more ends."""
-        self._book = book
+        gone = self._book.hosts.keys() - book.hosts.keys()
+        self._book = book._replace(deleted=book.deleted | gone)
         self._known = frozenset(rule.id for rule in book.rules)
         self._shared, self._own = [], defaultdict(list)
         for rule in book.rules:
             (self._shared if rule.host_id is None else self._own[rule.host_id]).append(rule)
         self._sets = {}
-        self.undescribed -= book.hosts.keys()
-        return [
+        self.undescribed -= book.hosts.keys() | self._book.deleted
+        changes = [
             HostChange(host_id, change)
             for host_id, watch in self._watches.items()
             for change in watch.follow(self._rules_of(host_id), at, self._why(host_id))
         ]
+        for host_id in self._book.deleted:
+            self._watches.pop(host_id, None)
+        return changes
 
     def restore(self, hosts: Iterable[StoredHost], states: Iterable[StoredState], at: datetime) -> list[HostChange]:
         """Take over hosts as they were kept. States of rules that are not the same any more end."""
@@ -156,13 +164,13 @@ class Fleet:
         watch = self._watches.get(host_id)
         if watch is None:
             watch = self._watches[host_id] = HostWatch(host_id, self._rules_of(host_id), self._usual)
-            if host_id not in self._book.hosts:
+            if host_id not in self._book.hosts and host_id not in self._book.deleted:
                 self.undescribed.add(host_id)
         return watch
 
     def _rules_of(self, host_id: str) -> RuleSet:
         facts = self._book.hosts.get(host_id, _UNKNOWN)
-        if facts.retired:
+        if facts.retired or host_id in self._book.deleted:
             return _NO_RULES
         rules = [rule for rule in self._shared if rule.matches(host_id, facts.tags)]
         rules += self._own.get(host_id, ())
