@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, Field, PostgresDsn, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PostgresDsn, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
+
+from infrawatch_common.notices.addresses import Targets
 
 PREFIX = "INFRAWATCH_"
 BAD_SETTINGS_EXIT_CODE = 2
@@ -168,6 +170,33 @@ class HostKeySettings(_Settings):
         min_length=32,
         description="The secret from which every host's key is derived; the same for all services.",
     )
+
+
+def split_commas(value: object) -> object:
+    """The parts of a comma-separated text; anything else as it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _targets(entries: tuple[str, ...]) -> tuple[str, ...]:
+    Targets.parse(entries)
+    return entries
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_commas)]
+
+
+class TargetSettings(_Settings):
+    """Where messages may go."""
+
+    private_targets: Annotated[Names, AfterValidator(_targets)] = Field(
+        (),
+        description="Comma-separated host names and networks that messages may go to although they are private.",
+    )
+
+    @property
+    def targets(self) -> Targets:
+        """The same, parsed."""
+        return Targets.parse(self.private_targets)
 
 
 class ConsumerSettings(ServiceSettings, DatabaseSettings, KafkaSettings, HostKeySettings):

@@ -54,6 +54,11 @@ class AlertingMetrics(ConsumerMetrics):
             buckets=(0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86_400),
             registry=registry,
         )
+        self.dead_man_called = Gauge(
+            "infrawatch_alerting_dead_man_last_success_timestamp_seconds",
+            "When INFRAWATCH_DEAD_MAN_URL was last called and answered well; 0 before.",
+            registry=registry,
+        )
         for kind in ("apprise", "webhook"):
             for outcome in ("delivered", "failed"):
                 self.deliveries.labels(kind, outcome)

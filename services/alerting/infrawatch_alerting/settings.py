@@ -1,11 +1,12 @@
 """Settings of alerting; those that it shares with other services are in ``infrawatch_common.settings``."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
-from infrawatch_common.settings import SampleSettings
+from infrawatch_common.notices.addresses import webhook_complaint
+from infrawatch_common.settings import SampleSettings, TargetSettings
 
 
-class Settings(SampleSettings):
+class Settings(SampleSettings, TargetSettings):
     """What alerting can be told."""
 
     # Two of them listen for changes all the time.
@@ -47,3 +48,18 @@ class Settings(SampleSettings):
         90, ge=1, le=3650, description="Days that messages and the attempts to deliver them are kept."
     )
     alert_events_topic: str = Field("infrawatch.alert-events.v1", description="Topic of what fired and ended.")
+    notify_response_max: int = Field(
+        65_536, ge=0, le=16_777_216, description="Most bytes that are read of what a receiver answers; none are kept."
+    )
+    dead_man_url: SecretStr | None = Field(
+        None, description="URL that is called while alerting is well, so that another system notices when it is not."
+    )
+    dead_man_interval: float = Field(60.0, ge=1, le=86_400, description="Seconds between two of these calls.")
+
+    @field_validator("dead_man_url")
+    @classmethod
+    def _usable(cls, url: SecretStr | None) -> SecretStr | None:
+        complaint = webhook_complaint(url.get_secret_value()) if url else None
+        if complaint is not None:
+            raise ValueError(complaint)
+        return url

@@ -9,20 +9,24 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
 from infrawatch_api.domain.client_address import Network
-from infrawatch_common.settings import DatabaseSettings, HostKeySettings, KafkaAdminSettings, ServiceSettings, variable
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+from infrawatch_common.settings import (
+    DatabaseSettings,
+    HostKeySettings,
+    KafkaAdminSettings,
+    Names,
+    ServiceSettings,
+    TargetSettings,
+    split_commas,
+    variable,
+)
 
 
 def _networks(value: object) -> object:
-    parts = _split(value)
+    parts = split_commas(value)
     return [ip_network(part) if isinstance(part, str) else part for part in parts] if isinstance(parts, list) else parts
 
 
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def _certificates(value: str | None) -> str | None:
@@ -35,7 +39,7 @@ def _certificates(value: str | None) -> str | None:
     return value
 
 
-class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSettings):
+class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSettings, TargetSettings):
     """What the API can be told.
 
     Session lifetimes are those that NIST SP 800-63B-4 recommends at AAL2; password and login rules follow OWASP ASVS
