@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 
 from records import MASTER_SECRET
@@ -33,6 +34,17 @@ def get(port: int, path: str, token: str) -> dict[str, Any]:
     )
     with urllib.request.urlopen(request, timeout=10) as response:
         return dict(json.load(response))
+
+
+def post(port: int, path: str, token: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A POST that must succeed; empty when there is no answer to it."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v1{path}",
+        data=json.dumps(body or {}).encode(),
+        headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return dict(json.loads(response.read() or b"{}"))
 
 
 def delete(port: int, path: str, token: str) -> None:

@@ -240,7 +240,7 @@ class BatchConsumer(Generic[BatchT]):
         return committed is None or committed < span.next_offset
 
     async def _until_database_answers(self, work: Callable[[], Awaitable[ResultT]]) -> ResultT:
-        # Nearly always this suffices. A retrying makes cycles of objects: with each batch memory would grow, for minutes.
+        # Nearly always this suffices. A retrying makes cycles of objects: memory would grow by each batch, for minutes.
         try:
             return await work()
         except Exception as error:

@@ -1,28 +1,39 @@
 """The wiring of alerting."""
 
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from faststream import FastStream
 from faststream.specification import AsyncAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from infrawatch_alerting.background import Assignments, Silence, follow_rules, publish
+from infrawatch_alerting.background import Assignments, Silence, follow_rules, publish, trouble
+from infrawatch_alerting.dispatching import Dispatcher
 from infrawatch_alerting.domain.fleet import Fleet
+from infrawatch_alerting.domain.notices import decide
 from infrawatch_alerting.domain.positions import Sight
 from infrawatch_alerting.handlers import AlertingHandler
+from infrawatch_alerting.listening import follow
 from infrawatch_alerting.metrics import AlertingMetrics
 from infrawatch_alerting.outbox import Outbox
+from infrawatch_alerting.sending import Senders
+from infrawatch_alerting.sending.dead_man import beat
 from infrawatch_alerting.settings import Settings
 from infrawatch_alerting.store import Store
+from infrawatch_alerting.store_messages import MessageStore
+from infrawatch_alerting.store_notices import NoticeStore
 from infrawatch_alerting.store_rules import read_rulebook
+from infrawatch_alerting.telling import CHANNEL, Notifier, compose
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
 from infrawatch_common.events import MetricRecord
 from infrawatch_common.host_keys import KeyRing
 from infrawatch_common.judging import Judge, rules_of
 from infrawatch_common.kafka import create_broker, producer_options, subscribe
+from infrawatch_common.notices.sealing import Sealer
 from infrawatch_common.service import Service
 
 
@@ -54,8 +65,22 @@ def create_app(settings: Settings) -> Service:
         listener=assignments,
     )
     consumer.attach(assignments.subscriber)
+    senders = Senders(settings)
+    sealer = Sealer(settings.host_key_secret.get_secret_value().encode())
+    dispatcher = Dispatcher(MessageStore(pool), senders, sealer, settings, metrics)
+    notifier = Notifier(NoticeStore(pool, decide, compose), dispatcher.wake)
     app = FastStream(broker, logger=None, specification=AsyncAPI(title="Infra-Watch alerting", version="1"))
     make_producer = partial(AIOKafkaProducer, enable_idempotence=True, **producer_options(settings))
+    background: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        "host keys": keys.follow_revocations,
+        "rules": partial(follow_rules, pool, handler, settings.rules_refresh),
+        "notices": partial(follow, pool, CHANNEL, "telling", notifier.tell),
+        "messages": dispatcher.run,
+        "outbox": partial(publish, Outbox(pool), make_producer, metrics),
+    }
+    if settings.dead_man_url is not None:
+        url, is_well = settings.dead_man_url.get_secret_value(), partial(trouble, consumer, pool)
+        background["dead man"] = partial(beat, url, settings.dead_man_interval, is_well, senders.ping, metrics)
     return Service(
         name="alerting",
         settings=settings,
@@ -64,9 +89,5 @@ def create_app(settings: Settings) -> Service:
         consumer=consumer,
         pool=pool,
         registry=registry,
-        background={
-            "host keys": keys.follow_revocations,
-            "rules": partial(follow_rules, pool, handler, settings.rules_refresh),
-            "outbox": partial(publish, Outbox(pool), make_producer, metrics),
-        },
+        background=background,
     )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,7 +13,7 @@ from infrawatch_alerting.handlers import AlertingHandler
 from infrawatch_alerting.listening import follow
 from infrawatch_alerting.metrics import AlertingMetrics
 from infrawatch_alerting.outbox import Outbox
-from infrawatch_common.consuming import HasConsumer
+from infrawatch_common.consuming import BatchConsumer, HasConsumer
 from infrawatch_common.database import Pool, is_transient
 from infrawatch_common.logs import get_logger
 
@@ -97,3 +98,16 @@ async def publish(outbox: Outbox, make_producer: Callable[[], AIOKafkaProducer],
             await asyncio.sleep(_PAUSE)
         finally:
             await producer.stop()
+
+
+async def trouble(consumer: BatchConsumer[Any], pool: Pool) -> str | None:
+    """What keeps alerting from its work, None if nothing does."""
+    problem = await consumer.check()
+    if problem is None:
+        try:
+            await pool.fetchval("SELECT 1")
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            problem = f"{type(error).__name__}: {error}"
+    return problem

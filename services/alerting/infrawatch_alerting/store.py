@@ -228,14 +228,14 @@ class Store:
     async def _note(self, connection: Connection, new: Sequence[Any], resolved: Sequence[Any]) -> None:
         await connection.execute(_LOOK, sorted({row["host_id"] for row in (*new, *resolved)}))
         if new:
-            rows = [
+            begun = [
                 (row["id"], row["host_id"], row["fired_at"], row["found_at"], json.dumps(_message("fired", row)))
                 for row in new
             ]
-            await connection.execute(_NOTICE, *columns(rows))
+            await connection.execute(_NOTICE, *columns(begun))
         if resolved:
-            rows = [(row["id"], json.dumps(_message("resolved", row))) for row in resolved]
-            await connection.execute(_END_NOTICE, *columns(rows))
+            ended = [(row["id"], json.dumps(_message("resolved", row))) for row in resolved]
+            await connection.execute(_END_NOTICE, *columns(ended))
         await connection.execute(_WAKE)
 
     async def _log(self, connection: Connection, told: Sequence[tuple[str, Any]]) -> None:

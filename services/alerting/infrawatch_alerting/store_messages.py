@@ -21,8 +21,8 @@ WITH due AS (
     WHERE state = 'waiting' AND channel_id = $1 AND next_attempt_at <= $2
       AND NOT EXISTS (SELECT FROM notifications AS e
                       WHERE e.state = 'waiting' AND e.channel_id = n.channel_id AND e.host_id = n.host_id
-                        AND (e.created_at, e.id) < (n.created_at, n.id))
-    ORDER BY created_at, id LIMIT $3 FOR UPDATE SKIP LOCKED
+                        AND e.number < n.number)
+    ORDER BY number LIMIT $3 FOR UPDATE SKIP LOCKED
 )
 UPDATE notifications AS n SET attempts = attempts + 1, next_attempt_at = $4
 FROM due, channels
@@ -80,7 +80,7 @@ class MessageStore:
 
     async def due(self) -> Mapping[UUID, datetime]:
         """Channels that messages wait for, and when the next attempt is due."""
-        return dict(await self._pool.fetch(_DUE))
+        return {row[0]: row[1] for row in await self._pool.fetch(_DUE)}
 
     async def claim(self, channel_id: UUID, now: datetime, lease_until: datetime, most: int) -> list[Attempt]:
         """Begin attempts of messages that are due, at most so many, each about another host."""

@@ -77,12 +77,12 @@ class NoticeStore:
         self._decide = decide
         self._compose = compose
 
-    async def tell_due(self, now: datetime, most: int) -> tuple[int, int]:
-        """Decide what is told of hosts that are due, at most so many; how many hosts and messages there were."""
+    async def tell_due(self, now: datetime, most: int) -> int:
+        """Decide what is told of hosts that are due, at most so many; how many there were."""
         async with self._pool.acquire() as connection, connection.transaction():
             host_ids = [row["host_id"] for row in await connection.fetch(_TAKE, now, most)]
             if not host_ids:
-                return 0, 0
+                return 0
             channels = [_channel(row) for row in await connection.fetch(_CHANNELS)]
             known = {host_id: HostFacts(host_id, host_id, {}) for host_id in host_ids}  # a purged host is still told of
             for row in await connection.fetch(_HOSTS, host_ids):
@@ -91,9 +91,9 @@ class NoticeStore:
             oldest = min((notice.found_at for host in hosts for notice in host.notices), default=now)
             silences = [_silence(row) for row in await connection.fetch(_SILENCES, oldest)]
             decisions = [(host, self._decide(host, channels, silences, now)) for host in hosts]
-            sent = await self._send(connection, decisions, channels, known, now)
+            await self._send(connection, decisions, channels, known, now)
             await self._look_again(connection, decisions)
-            return len(host_ids), sent
+            return len(host_ids)
 
     async def next_look(self, now: datetime, latest: datetime) -> datetime:
         """When the next host is due, but at the latest then."""
@@ -124,7 +124,7 @@ class NoticeStore:
         channels: Sequence[Channel],
         known: Mapping[str, HostFacts],
         now: datetime,
-    ) -> int:
+    ) -> None:
         messages, told = [], []
         by_id = {channel.id: channel for channel in channels}
         for host, decision in decisions:
@@ -138,7 +138,6 @@ class NoticeStore:
         if messages:
             await connection.execute(_SEND, *columns(messages), now)
             await connection.execute(_KEEP_TOLD, *columns(told), now)
-        return len(messages)
 
     async def _look_again(self, connection: Connection, decisions: Sequence[tuple[HostNotices, Decision]]) -> None:
         settled = [notice_id for _, decision in decisions for notice_id in decision.settled]

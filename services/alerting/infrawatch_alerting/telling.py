@@ -15,7 +15,7 @@ _SOON = 0.5
 
 
 class Notifier:
-    """Decides what is told of hosts that are due; ``wake`` is called when there is something to send."""
+    """Decides what is told of hosts that are due; ``wake`` is called when there may be something to send."""
 
     def __init__(
         self,
@@ -31,9 +31,8 @@ class Notifier:
         """Decide of all hosts that are due; in how many seconds the next one is."""
         looked = _AT_A_TIME
         while looked == _AT_A_TIME:
-            looked, sent = await self._store.tell_due(self._clock(), _AT_A_TIME)
-            if sent:
-                self._wake()
+            looked = await self._store.tell_due(self._clock(), _AT_A_TIME)
+            self._wake()
         now = self._clock()
         at = await self._store.next_look(now, now + _POLL)
         # What is due all the same is in another replica's hand.

@@ -10,24 +10,29 @@ from records import MASTER_SECRET
 from stack import Database
 
 
-def settings_for(database: Database, **changes: object) -> Settings:
-    return Settings.model_validate(
-        {
-            "database_url": database.url("alerting"),
-            "database_password": database.password,
-            "host_key_secret": MASTER_SECRET,
-            **changes,
-        }
-    )
+@pytest.fixture
+def make_settings(database: Database) -> Callable[..., Settings]:
+    def make(**changes: object) -> Settings:
+        return Settings.model_validate(
+            {
+                "database_url": database.url("alerting"),
+                "database_password": database.password,
+                "host_key_secret": MASTER_SECRET,
+                "database_pool_size": 4,  # many replicas share one server's connections
+                **changes,
+            }
+        )
+
+    return make
 
 
 @pytest.fixture
-async def make_pool(database: Database) -> AsyncIterator[Callable[..., Pool]]:
+async def make_pool(make_settings: Callable[..., Settings]) -> AsyncIterator[Callable[..., Pool]]:
     """Makes pools of role infrawatch_alerting; each stands for one replica. Await what it returns."""
     pools: list[Pool] = []
 
     def make(**settings: object) -> Pool:
-        pools.append(create_pool(settings_for(database, **settings), application="test"))
+        pools.append(create_pool(make_settings(**settings), application="test"))
         return pools[-1]
 
     yield make

@@ -344,8 +344,10 @@ async def test_any_cut_restart_and_repetition_finds_the_same_events(
         what = dict(cut)
         for begin, end in pairwise(ends):
             if what.get(begin) == "restart":
+                replica.pool.terminate()
                 replica = await world.replica()
             await replica.take(*records[0 if what.get(begin) == "read again" else begin : end])
+        replica.pool.terminate()
         return await world.events()
 
     assert await events_of(cuts) == await events_of([])

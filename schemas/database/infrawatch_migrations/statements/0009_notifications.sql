@@ -60,6 +60,7 @@ CREATE INDEX IF NOT EXISTS notice_hosts_look_at_idx ON notice_hosts (look_at);
 -- Messages: one for a channel and a host, with all that is to be told then. They outlive their channel.
 CREATE TABLE IF NOT EXISTS notifications (
     id              UUID PRIMARY KEY, -- receivers know a repetition by it
+    number          BIGINT GENERATED ALWAYS AS IDENTITY, -- about a host, in the order in which they were decided
     channel_id      UUID NOT NULL,
     channel         TEXT NOT NULL,    -- its name
     host_id         TEXT,             -- null: a test
@@ -71,7 +72,7 @@ CREATE TABLE IF NOT EXISTS notifications (
     requested_by    UUID REFERENCES users ON DELETE SET NULL, -- who asked for the test, or for it to be sent again
     resent_of       UUID
 );
-CREATE INDEX IF NOT EXISTS notifications_waiting_idx ON notifications (channel_id, host_id, created_at, id)
+CREATE INDEX IF NOT EXISTS notifications_waiting_idx ON notifications (channel_id, host_id, number)
     WHERE state = 'waiting';
 CREATE INDEX IF NOT EXISTS notifications_channel_id_host_id_created_at_idx
     ON notifications (channel_id, host_id, created_at);
