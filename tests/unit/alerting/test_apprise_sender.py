@@ -3,6 +3,7 @@
 import asyncio
 import json
 import smtplib
+import socket
 import threading
 from email import message_from_string, policy
 from typing import Any
@@ -17,6 +18,8 @@ from infrawatch_alerting.sending.apprise_sender import AppriseSender
 from infrawatch_alerting.sending.outcomes import Delivered, Failed, Outcome
 from infrawatch_alerting.sending.threads import Threads
 from infrawatch_common.notices.addresses import Targets
+from infrawatch_common.notices.apprise_urls import load_apprise
+from infrawatch_common.notices.confinement import current
 from receivers import receiving, status
 
 CHANNEL, OTHER = UUID(int=1), UUID(int=2)
@@ -75,6 +78,42 @@ async def test_an_allowed_name_is_reached() -> None:
     async with receiving() as receiver:
         url = apprise_url(receiver.url).replace("127.0.0.1", "localhost")
         assert await send(url, targets=Targets.parse(["localhost"])) == Delivered()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mailto://user:secret@example.com?to=a@b.example&smtp=127.0.0.1&port=9",
+        "ntfy://127.0.0.1:9/topic",
+        "json://[::1]:9/",
+        "json://2130706433:9/",
+    ],
+)
+async def test_whatever_the_service_a_private_address_is_refused(url: str) -> None:
+    outcome = await send(url, targets=INTERNET)
+    assert isinstance(outcome, Failed)
+    assert outcome.detail.startswith("refused: ")
+    assert "is a loopback address" in outcome.detail
+
+
+async def test_a_name_that_leads_elsewhere_the_second_time_is_refused_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    looked_up = socket.getaddrinfo
+
+    def rebinding(host: str, *arguments: Any, **options: Any) -> Any:
+        if host == "rebind.example":
+            asked.append(host)
+            host = f"127.0.0.{len(asked)}"
+        return looked_up(host, *arguments, **options)
+
+    async with receiving(addresses=("127.0.0.1", "127.0.0.2")) as receiver:
+        monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+        url = apprise_url(receiver.url).replace("127.0.0.1", "rebind.example")
+        assert await send(url) == Delivered()
+        refused = await send(url)
+    assert isinstance(refused, Failed)
+    assert refused.detail.startswith("refused: 127.0.0.2 is a loopback address")
+    assert len(receiver.received) == 1
 
 
 @pytest.mark.parametrize("asks", ["", "?redirect=yes"])
@@ -264,6 +303,17 @@ async def test_a_subject_brings_no_header_of_its_own(mailed: list[str], end: str
         assert "Bcc" not in {line.partition(":")[0] for line in sent.splitlines()}
 
 
-def test_the_sender_is_for_one_thread_at_a_time_and_others_are_untouched() -> None:
-    """``requests`` used elsewhere in the process is as it was."""
-    assert requests.adapters.HTTPAdapter.send.__name__ == "send"
+async def test_a_service_that_logs_out_when_it_goes_is_confined_then_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it failed: whatever it does at its end happens in the confined thread."""
+    confined: list[bool] = []
+    plugin = load_apprise().plugins.N_MGR["json"]
+    monkeypatch.setattr(plugin, "__del__", lambda _self: confined.append(current() is not None), raising=False)
+
+    def post(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError
+
+    async with receiving() as receiver:
+        await send(apprise_url(receiver.url))
+        monkeypatch.setattr(requests.Session, "request", post)
+        await send(apprise_url(receiver.url))
+    assert confined == [True, True]

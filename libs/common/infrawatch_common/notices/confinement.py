@@ -113,6 +113,9 @@ def _hook(event: str, arguments: tuple[Any, ...], here: threading.local = _here)
         here.confinement = confinement
 
 
+_installing = threading.Lock()
+
+
 @cache
 def _install() -> None:
     sys.addaudithook(_hook)
@@ -121,7 +124,8 @@ def _install() -> None:
 @contextmanager
 def confined(targets: Targets | None, until: float | None = None) -> Iterator[Confinement]:
     """Confine this thread: it connects to what ``targets`` allows (None: nothing), until ``until`` (monotonic)."""
-    _install()
+    with _installing:
+        _install()
     confinement = Confinement(targets, until)
     _here.confinement = confinement
     try:

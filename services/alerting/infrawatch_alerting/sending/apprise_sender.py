@@ -53,23 +53,24 @@ class AppriseSender:
             return Failed(f"no answer in {self._timeout:g} s")
 
     def _send(self, url: str, title: str, text: str, mood: Mood, until: float) -> Outcome:
-        load_apprise()
         _prepare()
         with confined(self._targets, until) as confinement, _hearing() as lines, _reading(self._response_max, until):
             try:
-                service = open_service(url)
-                # Arguments of the URL could have it wait for hours.
-                service.socket_read_timeout = min(service.socket_read_timeout, self._timeout)
-                service.socket_connect_timeout = min(service.socket_connect_timeout, self._timeout)
-                arrived = _notify(service, title, text, mood)
-                name = str(service.service_name)
-                del service  # some log out when they go, and are to do so in here
+                name, arrived = self._deliver(url, title, text, mood)
             except AppriseUrlError as error:
                 return Failed(f"its URL cannot be used: {error}")
             except Exception as error:  # noqa: BLE001 - a hundred services, and whatever they raise is a failure to send
                 _log.warning("Apprise failed", error=type(error).__name__)
                 return Failed(_refused(confinement) or f"it could not be sent ({type(error).__name__})")
         return Delivered() if arrived else Failed(_refused(confinement) or f"{name}: {_reason(lines)}")
+
+    def _deliver(self, url: str, title: str, text: str, mood: Mood) -> tuple[str, bool]:
+        """The service's name, and whether it took it. Nothing of it is left, as some log out when they go."""
+        service = open_service(url)
+        # Arguments of the URL could have it wait for hours.
+        service.socket_read_timeout = min(service.socket_read_timeout, self._timeout)
+        service.socket_connect_timeout = min(service.socket_connect_timeout, self._timeout)
+        return str(service.service_name), _notify(service, title, text, mood)
 
 
 def _notify(service: Any, title: str, text: str, mood: Mood) -> bool:
@@ -146,9 +147,18 @@ def _reading(most: int, until: float) -> Iterator[None]:
         _here.bounds = None
 
 
-@cache
+_preparing = threading.Lock()
+
+
 def _prepare() -> None:
-    """Hear what Apprise logs, and bound what it reads: it reads answers whole, however long, and through any proxy."""
+    with _preparing:
+        _prepare_once()
+
+
+@cache
+def _prepare_once() -> None:
+    """Load Apprise, hear what it logs, and bound what it reads: answers whole, however long, and through any proxy."""
+    load_apprise()
     import requests  # noqa: PLC0415
 
     logging.getLogger("apprise").addHandler(_Hearing(logging.WARNING))
