@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, Self
-from urllib.parse import urlsplit
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -140,11 +139,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def webhook_shown(url: str) -> str:
-    """A webhook's URL without what may be secret: its host, and the first part of its path."""
-    parts = urlsplit(url)
-    first, _, others = parts.path.lstrip("/").partition("/")
-    hidden = "/…" if others or parts.query else ""
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/{first}{hidden}"

@@ -4,15 +4,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
 
 _PREFIX = "whsec_"
-_BYTES = 32
-
-
-def new_signing_secret() -> str:
-    """A secret for one webhook, as ``whsec_BASE64``."""
-    return _PREFIX + base64.b64encode(secrets.token_bytes(_BYTES)).decode()
 
 
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
