@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOMAINS = sorted([*ROOT.glob("services/*/infrawatch_*/domain/*.py"), *ROOT.glob("libs/common/*/alerts/*.py")])
+# What of the shared library is pure as well.
+SHARED = ("alerts/*.py", "notices/addresses.py", "notices/matching.py")
+DOMAINS = sorted(
+    [
+        *ROOT.glob("services/*/infrawatch_*/domain/*.py"),
+        *(path for shared in SHARED for path in ROOT.glob(f"libs/common/infrawatch_common/{shared}")),
+    ]
+)
 # What would make a decision depend on more than its arguments.
 FORBIDDEN_STANDARD = {
     "asyncio",
@@ -38,7 +45,8 @@ def allowed(name: str, package: str) -> bool:
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return top not in FORBIDDEN_STANDARD
-    return name.startswith(("infrawatch_common.events", "infrawatch_common.alerts", f"{package}.domain"))
+    pure = ("infrawatch_common.events", "infrawatch_common.alerts", "infrawatch_common.notices.matching")
+    return name.startswith((*pure, f"{package}.domain"))
 
 
 def complaints(source: str, package: str) -> list[str]:
