@@ -272,6 +272,54 @@ def test_a_rule_that_contradicts_itself_is_told_where(wrong: Rule, field: str) -
     assert list(complaints(wrong)) == [field]
 
 
+PERCENT = (Metric.CPU, Metric.MEMORY, Metric.DISK)
+
+
+@given(
+    st.sampled_from([*PERCENT, Metric.UPTIME]),
+    st.sampled_from(list(Comparison)),
+    st.floats(-200, 300) | st.sampled_from([-1.0, 0.0, 100.0, 101.0]),
+    st.none() | st.floats(-200, 300) | st.sampled_from([0.0, 100.0]),
+)
+def test_what_is_not_complained_of_can_fire_and_end(
+    metric: Metric, comparison: Comparison, threshold: float, clear: float | None
+) -> None:
+    made = Rule(uuid4(), 1, "r", metric, SECOND, comparison, threshold, clear)
+    # The ends of what is measured, and beside each bound.
+    most = 100.0 if metric in PERCENT else 1e9
+    bounds = [0.0, most, threshold, clear or 0.0]
+    values = [value for bound in bounds for value in (bound - 1e-9, bound, bound + 1e-9) if 0 <= value <= most]
+    can_fire, can_end = any(map(made.holds, values)), not all(map(made.goes_on, values))
+    fires_always = all(map(made.holds, values))
+    beyond = clear is not None and (clear > threshold if comparison.is_upward else clear < threshold)
+
+    assert (complaints(made) == {}) == (can_fire and can_end and not fires_always and not beyond)
+
+
+@pytest.mark.parametrize(
+    ("metric", "comparison", "threshold", "clear", "said"),
+    [
+        (Metric.CPU, ">=", 150, None, {"threshold": "it would never fire: cpu is never >= 150"}),
+        (Metric.CPU, ">", 100, None, {"threshold": "it would never fire: cpu is never > 100"}),
+        (Metric.DISK, ">=", -5, None, {"threshold": "it would fire for ever: disk is always >= -5"}),
+        (Metric.MEMORY, "<", 0, None, {"threshold": "it would never fire: memory is never < 0"}),
+        (Metric.MEMORY, "<=", 100, None, {"threshold": "it would fire for ever: memory is always <= 100"}),
+        (Metric.UPTIME, "<", -1, None, {"threshold": "it would never fire: uptime is never < -1"}),
+        (Metric.UPTIME, ">", -1, None, {"threshold": "it would fire for ever: uptime is always > -1"}),
+        (Metric.CPU, ">=", 90, -1, {"clear_threshold": "what fires would never end: cpu is always >= -1"}),
+        (Metric.CPU, "<", 5, 120, {"clear_threshold": "what fires would never end: cpu is always < 120"}),
+        (Metric.CPU, ">=", 100, 0.5, {}),
+        (Metric.CPU, ">", 0, None, {}),
+        (Metric.CPU, "<=", 0, 99, {}),
+        (Metric.UPTIME, "<", 300, 10_000_000, {}),
+    ],
+)
+def test_a_threshold_that_nothing_or_everything_passes_is_refused(
+    metric: Metric, comparison: str, threshold: float, clear: float | None, said: dict[str, str]
+) -> None:
+    assert complaints(Rule(uuid4(), 1, "r", metric, SECOND, Comparison(comparison), threshold, clear)) == said
+
+
 def test_a_rule_is_for_its_host_or_for_the_hosts_that_have_all_its_tags() -> None:
     assert rule(host_id="host-a").matches("host-a", {})
     assert not rule(host_id="host-a", selector={}).matches("host-b", {})

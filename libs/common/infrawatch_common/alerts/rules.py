@@ -1,5 +1,6 @@
 """What an alert rule is, and what it says of one value."""
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,23 +94,60 @@ _OPERATORS: Mapping[Comparison, Callable[[float, float], bool]] = {
 }
 
 
+# What samples hold, least and most.
+_PERCENT = (0.0, 100.0)
+_RANGES: Mapping[Metric, tuple[float, float]] = {
+    Metric.CPU: _PERCENT,
+    Metric.MEMORY: _PERCENT,
+    Metric.DISK: _PERCENT,
+    Metric.UPTIME: (0.0, math.inf),
+}
+
+
 def complaints(rule: Rule) -> dict[str, str]:
     """What is wrong with a rule as a whole, by field; a sentence each."""
-    found = {}
     if rule.metric is Metric.HEARTBEAT:
-        for name in ("threshold", "clear_threshold"):
-            if getattr(rule, name) is not None:
-                found[name] = "a heartbeat has no value to compare; its duration says how long a host may be silent"
-        if rule.duration <= timedelta(0):
-            found["duration"] = "a heartbeat needs a duration above 0: how long a host may be silent"
-    elif rule.threshold is None:
-        found["threshold"] = f"metric {rule.metric} needs a threshold"
-    elif rule.clear_threshold is not None and _is_beyond(rule.clear_threshold, rule.threshold, rule.comparison):
+        return _complaints_of_heartbeat(rule)
+    if rule.threshold is None:
+        return {"threshold": f"metric {rule.metric} needs a threshold"}
+    found = {}
+    if (senseless := _senseless(rule.metric, rule.comparison, rule.threshold)) is not None:
+        found["threshold"] = senseless
+    if rule.clear_threshold is not None and _is_beyond(rule.clear_threshold, rule.threshold, rule.comparison):
         side = "above" if rule.comparison.is_upward else "below"
         found["clear_threshold"] = (
             f"it must not be {side} the threshold ({rule.threshold:g}): what fires would end before it began"
         )
+    elif rule.clear_threshold is not None and _always(rule.metric, rule.comparison, rule.clear_threshold):
+        found["clear_threshold"] = (
+            f"what fires would never end: {rule.metric} is always {rule.comparison} {rule.clear_threshold:g}"
+        )
     return found
+
+
+def _complaints_of_heartbeat(rule: Rule) -> dict[str, str]:
+    found = {
+        name: "a heartbeat has no value to compare; its duration says how long a host may be silent"
+        for name in ("threshold", "clear_threshold")
+        if getattr(rule, name) is not None
+    }
+    if rule.duration <= timedelta(0):
+        found["duration"] = "a heartbeat needs a duration above 0: how long a host may be silent"
+    return found
+
+
+def _senseless(metric: Metric, comparison: Comparison, threshold: float) -> str | None:
+    least, most = _RANGES[metric]
+    if _always(metric, comparison, threshold):
+        return f"it would fire for ever: {metric} is always {comparison} {threshold:g}"
+    if not _compare(most if comparison.is_upward else least, comparison, threshold):
+        return f"it would never fire: {metric} is never {comparison} {threshold:g}"
+    return None
+
+
+def _always(metric: Metric, comparison: Comparison, bound: float) -> bool:
+    least, most = _RANGES[metric]
+    return _compare(least if comparison.is_upward else most, comparison, bound)
 
 
 def _is_beyond(clear: float, threshold: float, comparison: Comparison) -> bool:
