@@ -22,6 +22,7 @@ from infrawatch_api.settings import Settings
 from infrawatch_api.store import audit
 from infrawatch_api.store.database import Database
 from infrawatch_common.database import Connection
+from infrawatch_common.notices.sealing import Sealer
 
 Clock = Callable[[], datetime]
 
@@ -58,6 +59,11 @@ class Api:
     attempts: KeyedLocks = field(default_factory=KeyedLocks)
 
     @property
+    def sealer(self) -> Sealer:
+        """What channels' secrets are encrypted with."""
+        return Sealer(self.settings.host_key_secret.get_secret_value().encode())
+
+    @property
     def login_throttle(self) -> Throttle:
         """How many failed logins are too many."""
         return Throttle(self.settings.login_failures, timedelta(seconds=self.settings.throttle_window))
@@ -85,7 +91,9 @@ class Act:
     ip: str
     at: datetime
 
-    async def write(self, connection: Connection, action: Action, target: str | None = None, **detail: object) -> None:
+    async def write(
+        self, connection: Connection, action: Action, target: str | None = None, /, **detail: object
+    ) -> None:
         """Note the action; in a transaction, it is noted when it has happened."""
         await audit.write(connection, action, at=self.at, actor=self.actor, ip=self.ip, target=target, detail=detail)
 

@@ -17,7 +17,7 @@ from infrawatch_api.problems import MEDIA_TYPE, PROBLEMS, Problem
 from infrawatch_api.routing import documented
 
 _DESCRIPTION = """\
-Hosts, their samples, alerts, users and tokens of Infra-Watch.
+Hosts, their samples, alerts, channels, silences, users and tokens of Infra-Watch.
 
 Times are RFC 3339 in UTC. Lists are pages: `{"items": [...], "next_cursor": ...}`; pass `next_cursor` as `cursor` for
 the next page, with the same filters. Errors are problem documents (RFC 9457). Authenticate with
@@ -29,6 +29,9 @@ _TAGS = {
     "metrics": "Their samples.",
     "alerts": "The rules that say when a host is in trouble.",
     "alert events": "When rules fired, for which hosts, and until when.",
+    "channels": "Whom events are told to.",
+    "silences": "What is not to be told for a while.",
+    "deliveries": "What was told, how often it was tried, and how that went.",
     "users": "Who may log in; for administrators.",
     "tokens": "One's own API tokens.",
     "enrolments": "How hosts get the keys that they sign with.",

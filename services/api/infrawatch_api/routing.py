@@ -8,6 +8,8 @@ from infrawatch_api.routes import (
     alert_events,
     alerts,
     auth,
+    channels,
+    deliveries,
     docs,
     enrolments,
     host_keys,
@@ -15,12 +17,28 @@ from infrawatch_api.routes import (
     queries,
     records,
     samples,
+    silences,
     system,
     tokens,
     users,
 )
 
-_MODULES = (auth, hosts, samples, queries, alerts, alert_events, users, tokens, enrolments, host_keys, records)
+_MODULES = (
+    auth,
+    hosts,
+    samples,
+    queries,
+    alerts,
+    alert_events,
+    channels,
+    silences,
+    deliveries,
+    users,
+    tokens,
+    enrolments,
+    host_keys,
+    records,
+)
 
 
 def api_v1() -> Router:

@@ -1,8 +1,10 @@
 """Secrets that are shown once: sessions, API tokens, enrolments, one-time passwords. Only their SHA-256 is stored.
 
-A fast hash is right for them: they are random and 256 bits long, so there is nothing to guess.
+A fast hash is right for them: they are random and 256 bits long, so there is nothing to guess. What webhooks are signed
+with is needed again, and stored encrypted.
 """
 
+import base64
 import hashlib
 import secrets
 from enum import StrEnum
@@ -37,3 +39,8 @@ def new_one_time_password() -> str:
 def new_key_id() -> str:
     """The id of a host key: 32 hexadecimal digits."""
     return secrets.token_hex(16)
+
+
+def new_signing_secret() -> str:
+    """What a webhook is signed with, as Standard Webhooks writes it: 256 random bits."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_BYTES)).decode()

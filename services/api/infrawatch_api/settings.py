@@ -148,6 +148,18 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSet
     alert_duration_max: int = Field(
         2_592_000, ge=1, le=31_536_000, description="Most seconds that an alert rule's duration may be."
     )
+    channels_max: int = Field(100, ge=1, le=1000, description="Most channels that there can be.")
+    channel_routes_max: int = Field(100, ge=1, le=10_000, description="Most routes of a channel.")
+    channel_interval_max: int = Field(
+        2_592_000, ge=1, le=31_536_000, description="Most seconds that intervals of a channel may be."
+    )
+    match_ids_max: int = Field(
+        1000, ge=1, le=100_000, description="Most hosts, and most alerts, that a route or a silence may name."
+    )
+    silences_max: int = Field(1000, ge=1, le=10_000, description="Most silences that can be in force or to come.")
+    silence_duration_max: int = Field(
+        2_592_000, ge=60, le=31_536_000, description="Most seconds that a silence may last."
+    )
     range_max_days: int = Field(400, ge=1, le=3660, description="Most days between from and to.")
 
     @model_validator(mode="after")

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from alert_rules import ALERTS, CPU, ON_HOST, Operator, fields_of, stamp
 
+from alert_rules import ALERTS, CPU, ON_HOST, Operator, fields_of, stamp
 from fleet import add_host
 
 

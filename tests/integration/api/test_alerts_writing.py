@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from alert_rules import ALERTS, CPU, NOBODY, Operator, fields_of, stamp
 
+from alert_rules import ALERTS, CPU, NOBODY, Operator, fields_of, stamp
 from fleet import add_host
 from stack import eventually
 

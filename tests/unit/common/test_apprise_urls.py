@@ -19,7 +19,8 @@ SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#general"
         ),
         ("mailtos://user:CANARY@example.com?to=a@b.example", "mailtos://user:****@example.com/a%40b.example"),
         ("tgram://123456789:abcdefg_hijklmnop/12315544/", "tgram://1...p/12315544/"),
-        ("jsons://CANARY:CANARY@example.com/hooks/CANARY?+X-Token=CANARY", "jsons://example.com/hooks/…"),
+        ("jsons://CANARY:CANARY@example.com/hooks/CANARY?+X-Token=CANARY", "jsons://example.com/…"),
+        ("json://example.com/CANARY", "json://example.com/…"),
         ("json://example.com", "json://example.com/"),
     ],
 )

@@ -137,6 +137,5 @@ def apprise_shown(url: str) -> str:
     if is_generic:
         scheme, _, rest = shown.partition("://")
         host, _, path = rest.partition("/")
-        first, _, others = path.partition("/")
-        shown = f"{scheme}://{host.rpartition('@')[2]}/{first}{'/…' if others else ''}"
+        shown = f"{scheme}://{host.rpartition('@')[2]}/{'…' if path else ''}"
     return shown

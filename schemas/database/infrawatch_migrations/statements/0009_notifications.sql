@@ -78,6 +78,8 @@ CREATE INDEX IF NOT EXISTS notifications_channel_id_host_id_created_at_idx
     ON notifications (channel_id, host_id, created_at);
 CREATE INDEX IF NOT EXISTS notifications_created_at_idx ON notifications (created_at);
 CREATE INDEX IF NOT EXISTS notifications_requested_by_idx ON notifications (requested_by);
+CREATE INDEX IF NOT EXISTS notifications_events_idx ON notifications
+    USING gin (jsonb_path_query_array(message, '$.items[*].event.id') jsonb_path_ops) WITH (fastupdate = off);
 
 -- The ledger: every attempt to send a message.
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -94,6 +96,11 @@ CREATE TABLE IF NOT EXISTS deliveries (
     CHECK ((finished_at IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX IF NOT EXISTS deliveries_started_at_idx ON deliveries (started_at, id);
+CREATE INDEX IF NOT EXISTS deliveries_channel_id_started_at_idx ON deliveries (channel_id, started_at, id);
+CREATE INDEX IF NOT EXISTS deliveries_host_id_started_at_idx ON deliveries (host_id, started_at, id);
+CREATE INDEX IF NOT EXISTS deliveries_channel_id_outcome_started_at_idx ON deliveries (channel_id, outcome, started_at);
+CREATE INDEX IF NOT EXISTS deliveries_undelivered_idx ON deliveries (started_at, id)
+    WHERE outcome IS NULL OR outcome <> 'delivered';
 
 -- A channel or a silence that changes can mean that something is to be told now.
 CREATE OR REPLACE FUNCTION tell_notifier() RETURNS TRIGGER

@@ -1,37 +1,17 @@
 """Alerts, which are the rules, and alert events, which are what they did."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from pydantic import BeforeValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from infrawatch_api.contract.common import Body, HostIdText, Name, Tags
-from infrawatch_api.domain.durations import read_duration, read_seconds
+from infrawatch_api.contract.common import ABSENT, Body, Duration, HostIdText, Name, Tags
 from infrawatch_common.alerts.rules import Comparison, Metric, Severity
 
-
-def _duration(value: object) -> timedelta:
-    read = None
-    if isinstance(value, str):
-        read = read_duration(value)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        read = read_seconds(value)
-    if read is None:
-        msg = "should be an ISO 8601 duration in whole seconds, such as PT5M, or a number of seconds, 0 or more"
-        raise ValueError(msg)
-    return read
-
-
-# After validation a timedelta; the number is for the OpenAPI document.
-Duration = Annotated[timedelta | float, BeforeValidator(_duration)]
 Threshold = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Version = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
-
-
-# Instead of a field that is not given; it is neither validated nor read.
-_ABSENT: Any = None
 
 
 class AlertRule(msgspec.Struct, frozen=True):
@@ -87,17 +67,17 @@ class AlertChange(Body):
     ``version`` the change is refused (409) when the rule has another one by now.
     """
 
-    name: Name = _ABSENT
+    name: Name = ABSENT
     host_id: HostIdText | None = None
     selector: Tags | None = None
-    metric: Metric = _ABSENT
-    comparison: Comparison = _ABSENT
+    metric: Metric = ABSENT
+    comparison: Comparison = ABSENT
     threshold: Threshold | None = None
     clear_threshold: Threshold | None = None
-    duration: Duration = _ABSENT
-    severity: Severity = _ABSENT
-    enabled: StrictBool = _ABSENT
-    version: Version = _ABSENT
+    duration: Duration = ABSENT
+    severity: Severity = ABSENT
+    enabled: StrictBool = ABSENT
+    version: Version = ABSENT
 
     @model_validator(mode="after")
     def _something(self) -> "AlertChange":

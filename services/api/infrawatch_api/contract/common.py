@@ -1,10 +1,13 @@
 """What several bodies are made of."""
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, StrictStr, StringConstraints
 
+from infrawatch_api.domain.durations import read_duration, read_seconds
+from infrawatch_api.domain.inputs import InvalidInputError, parse_time
 from infrawatch_api.domain.passwords import MAX_LENGTH
 
 ItemT = TypeVar("ItemT")
@@ -20,6 +23,34 @@ Secret = Annotated[StrictStr, StringConstraints(min_length=1, max_length=256, pa
 HostIdText = Annotated[StrictStr, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
 Tags = Annotated[dict[Name, Text], Field(max_length=64)]
 Seconds = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]
+# Instead of a field that is not given; it is neither validated nor read.
+ABSENT: Any = None
+
+
+def _duration(value: object) -> timedelta:
+    read = None
+    if isinstance(value, str):
+        read = read_duration(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        read = read_seconds(value)
+    if read is None:
+        msg = "should be an ISO 8601 duration in whole seconds, such as PT5M, or a number of seconds, 0 or more"
+        raise ValueError(msg)
+    return read
+
+
+# After validation a timedelta; the number is for the OpenAPI document.
+Duration = Annotated[timedelta | float, BeforeValidator(_duration)]
+
+
+def _moment(value: object) -> datetime:
+    try:
+        return parse_time("time", value if isinstance(value, str) else "")
+    except InvalidInputError as error:
+        raise ValueError(error.message) from error
+
+
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
 class Body(BaseModel):

@@ -30,4 +30,13 @@ class Action(StrEnum):
     ALERT_CREATED = "alert.created"
     ALERT_CHANGED = "alert.changed"
     ALERT_DELETED = "alert.deleted"
+    CHANNEL_CREATED = "channel.created"
+    CHANNEL_CHANGED = "channel.changed"
+    CHANNEL_DELETED = "channel.deleted"
+    CHANNEL_SECRET_REPLACED = "channel.secret_replaced"  # noqa: S105
+    CHANNEL_TESTED = "channel.tested"
+    SILENCE_CREATED = "silence.created"
+    SILENCE_CHANGED = "silence.changed"
+    SILENCE_ENDED = "silence.ended"
+    DELIVERY_RESENT = "delivery.resent"
     DEAD_LETTER_READ = "dead_letter.read"

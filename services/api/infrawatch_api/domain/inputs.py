@@ -33,6 +33,15 @@ def parse_time(field: str, text: str) -> datetime:
     return moment
 
 
+def period(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
+    """What ``from`` and ``to`` say, None where they are absent. Raises ``InvalidInputError``."""
+    since = parse_time("from", start) if start is not None else None
+    until = parse_time("to", end) if end is not None else None
+    if since is not None and until is not None and since >= until:
+        raise InvalidInputError("from", "should be earlier than to")
+    return since, until
+
+
 def parse_tags(tags: list[str]) -> list[dict[str, str]]:
     """``key:value`` filters, each as an object of its own. Raises ``InvalidInputError``."""
     parsed = []

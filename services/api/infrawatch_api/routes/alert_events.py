@@ -10,7 +10,7 @@ from litestar.params import PathParameter, QueryParameter
 from infrawatch_api.api import ApiDependency
 from infrawatch_api.contract.alerts import AlertEvent
 from infrawatch_api.contract.common import Page
-from infrawatch_api.domain.inputs import InvalidInputError, parse_time
+from infrawatch_api.domain.inputs import period
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.guards import requires
 from infrawatch_api.pagination import Cursor, Limit, paging
@@ -38,9 +38,7 @@ async def list_alert_events(  # noqa: PLR0913 - each filter is a parameter
 ) -> Page[AlertEvent]:
     """By the time that they fired at, newest first. All filters must hold."""
     wanted = paging(cursor, limit, [datetime, UUID], default=api.settings.page_size, most=api.settings.page_size_max)
-    since, until = _moment("from", start), _moment("to", end)
-    if since is not None and until is not None and since >= until:
-        raise InvalidInputError("from", "should be earlier than to")
+    since, until = period(start, end)
     filters = alert_events.Filters(checked_host_id(host_id), alert_id, severity, firing, late, since, until)
     async with api.database.connection() as connection:
         found = await alert_events.page(connection, filters, wanted.after, wanted.fetch)
@@ -57,10 +55,6 @@ async def get_alert_event(
     if event is None:
         raise not_found("alert event")
     return event
-
-
-def _moment(field: str, text: str | None) -> datetime | None:
-    return parse_time(field, text) if text is not None else None
 
 
 router = Router("/alert-events", route_handlers=[list_alert_events, get_alert_event], tags=["alert events"])

@@ -13,6 +13,8 @@ UserIdParameter = Annotated[UUID, PathParameter(description="Id of a user.")]
 TokenIdParameter = Annotated[UUID, PathParameter(description="Id of an API token.")]
 EnrolmentIdParameter = Annotated[UUID, PathParameter(description="Id of an enrolment.")]
 AlertIdParameter = Annotated[UUID, PathParameter(description="Id of an alert.")]
+ChannelIdParameter = Annotated[UUID, PathParameter(description="Id of a channel.")]
+SilenceIdParameter = Annotated[UUID, PathParameter(description="Id of a silence.")]
 HostIdFilter = Annotated[str | None, QueryParameter(description="Id of a host.")]
 RangeStart = Annotated[
     str | None,

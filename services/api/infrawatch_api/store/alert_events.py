@@ -11,7 +11,7 @@ from infrawatch_api.contract.alerts import AlertEvent
 from infrawatch_common.alerts.rules import Comparison, Metric, Severity
 from infrawatch_common.database import Connection
 
-_SELECT = """
+SELECT = """
 SELECT id, alert_id, version, host_id, name, metric, comparison, threshold, severity, since, fired_at, value, found_at,
        late, resolved_at, resolved_value, resolved_reason
 FROM alert_events
@@ -54,7 +54,7 @@ def question(filters: Filters, before: tuple[datetime, UUID] | None, limit: int)
     if filters.firing is not None:
         conditions.append("resolved_at IS NULL" if filters.firing else "resolved_at IS NOT NULL")
     where = ["WHERE", " AND ".join(conditions)] if conditions else []
-    return " ".join([_SELECT, *where, _ORDER]), arguments
+    return " ".join([SELECT, *where, _ORDER]), arguments
 
 
 async def page(
@@ -62,16 +62,17 @@ async def page(
 ) -> list[AlertEvent]:
     """Events that fit all filters, newest first."""
     statement, arguments = question(filters, before, limit)
-    return [_event(row) for row in await connection.fetch(statement, *arguments)]
+    return [told(row) for row in await connection.fetch(statement, *arguments)]
 
 
 async def get(connection: Connection, event_id: UUID) -> AlertEvent | None:
     """The event with this id."""
-    row = await connection.fetchrow(_SELECT + _BY_ID, event_id)
-    return _event(row) if row is not None else None
+    row = await connection.fetchrow(SELECT + _BY_ID, event_id)
+    return told(row) if row is not None else None
 
 
-def _event(row: asyncpg.Record) -> AlertEvent:
+def told(row: asyncpg.Record) -> AlertEvent:
+    """An event from its row."""
     kinds = {
         "metric": Metric(row["metric"]),
         "comparison": Comparison(row["comparison"]),
