@@ -159,7 +159,8 @@ async def test_a_name_is_looked_up_once_and_what_was_checked_is_connected_to() -
         port = receiver.url.rpartition(":")[2]
         rebound = f"http://rebind.example:{port}/"
         one = sender(look_up=rebinding)
-        arguments = (CHANNEL, Secrets(rebound, SECRET), MESSAGE, {}, NOW)
+        message: dict[str, object] = {}
+        arguments = (CHANNEL, Secrets(rebound, SECRET), MESSAGE, message, NOW)
         assert await one.send(*arguments) == Delivered()
         assert (asked, len(receiver.received)) == (["rebind.example"], 1)
         assert receiver.received[0].headers["Host"] == f"rebind.example:{port}"

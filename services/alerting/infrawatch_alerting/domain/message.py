@@ -140,7 +140,7 @@ def _shown(at: datetime) -> str:
 def _long(duration: timedelta) -> str:
     """The two largest units: ``3 d 4 h``, ``1 min 5 s``, ``0 s``."""
     seconds = max(int(duration.total_seconds()), 0)
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
         amount, seconds = divmod(seconds, size)
         if amount or (unit == "s" and not parts):
