@@ -12,8 +12,8 @@ from stack import Service
 RECONNECTED = SESSION_TIMEOUT + 10.0
 _ROUND_TRIP = 0.5
 _LONGEST_BACK_OFF = 3.0
-# Offsets are committed ten seconds after the last time, once the batch in hand is written, which takes up to eight round
-# trips, and then five more; the group is looked at twice a second.
+# Offsets are committed ten seconds after the last time, once the batch in hand is written, which takes up to eight
+# round trips, and then five more; the group is looked at twice a second.
 _SLOW_PACE = 10.0 + 13 * _ROUND_TRIP + 1.0
 # Half-open costs as long as a statement may take, for the answer that never comes; judged with the usual session.
 _USUAL_SESSION = 10.0
