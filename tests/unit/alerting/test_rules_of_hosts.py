@@ -12,7 +12,7 @@ from infrawatch_common.events import Sample, Stamp
 from records import NOW
 
 HOSTS = ("a", "b", "c")
-TAGS = ({}, {"env": "prod"}, {"env": "prod", "site": "x"})
+TAGS: list[dict[str, str]] = ({}, {"env": "prod"}, {"env": "prod", "site": "x"})
 Make = Callable[[int], Rule]
 
 

@@ -8,4 +8,4 @@ _DOUBLINGS = 20
 
 def next_attempt(attempt: int, now: datetime, longest: timedelta) -> datetime:
     """After so many failed attempts: a second, then twice as long each time, ``longest`` at most."""
-    return now + min(_FIRST * 2 ** min(attempt - 1, _DOUBLINGS), longest)
+    return now + min(_FIRST * (1 << min(attempt - 1, _DOUBLINGS)), longest)
