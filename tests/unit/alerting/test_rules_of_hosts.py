@@ -12,7 +12,7 @@ from infrawatch_common.events import Sample, Stamp
 from records import NOW
 
 HOSTS = ("a", "b", "c")
-TAGS: list[dict[str, str]] = ({}, {"env": "prod"}, {"env": "prod", "site": "x"})
+TAGS: tuple[dict[str, str], ...] = ({}, {"env": "prod"}, {"env": "prod", "site": "x"})
 Make = Callable[[int], Rule]
 
 
