@@ -172,6 +172,49 @@ async def test_a_backlog_of_an_hour_gives_what_live_samples_give_marked_late(
     assert all(row["late"] for row in old)
 
 
+def as_agents_send(records: Sequence[dict[str, Any]], first: int, last: int) -> list[dict[str, Any]]:
+    """The same when the broker is away from one sample to another: then the newest comes first, and of what was kept
+    three samples with each new one, oldest first.
+    """
+    steps = [list(records[start : start + len(HOSTS)]) for start in range(0, len(records), len(HOSTS))]
+    kept, order = steps[first:last], steps[:first]
+    for step in steps[last:]:
+        order += [step, *kept[:3]]
+        del kept[:3]
+    return [record for step in order for record in step]
+
+
+async def test_what_agents_send_after_an_outage_gives_what_would_have_fired_in_time_whatever_is_killed(
+    database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
+) -> None:
+    known_hosts(HOSTS)
+    rules = [rule(seconds=30), rule(seconds=0)]
+    store(database, *rules)
+    records, first, last = square_waves(200), 60, 120
+    for number in (*range(first - 2, first + 1), *range(last - 2, last + 1)):
+        for record in records[number * len(HOSTS) : (number + 1) * len(HOSTS)]:
+            record["cpu"] = 20.0  # nothing fires at the ends of the outage, where an event may be its own
+    sent = as_agents_send(records, first, last)
+    assert len(sent) == len(records)
+    alerting = service("alerting", alerting_environment(database, topics, batch_max_records=100)).start()
+    async with producer(topics) as sending:
+        for start in range(0, len(sent), 400):
+            for waiting in [await send(sending, topics, record) for record in sent[start : start + 400]]:
+                await waiting
+            if start % 1200 == 0:
+                alerting.kill()
+                alerting.start()
+    await all_judged(database, topics, len(records))
+    assert await stored(database) == set.union(*(expected([one], records) for one in rules))
+    async with database.admin() as connection:
+        during = await connection.fetch(
+            "SELECT late FROM alert_events WHERE fired_at BETWEEN $1 AND $2",
+            *(datetime.fromisoformat(records[number * len(HOSTS)]["timestamp"]) for number in (first, last)),
+        )
+        assert len(during) > len(HOSTS)
+        assert all(row["late"] for row in during)
+
+
 async def test_a_host_that_falls_silent_is_told_while_others_go_on(
     database: Database, topics: Topics, service: MakeService, known_hosts: GiveKeys
 ) -> None:

@@ -19,6 +19,7 @@ from infrawatch_alerting.handlers import AlertingHandler
 from infrawatch_alerting.listening import follow
 from infrawatch_alerting.metrics import AlertingMetrics
 from infrawatch_alerting.outbox import Outbox
+from infrawatch_alerting.pauses import find_pauses
 from infrawatch_alerting.sending import Senders
 from infrawatch_alerting.sending.dead_man import beat
 from infrawatch_alerting.settings import Settings
@@ -48,9 +49,10 @@ def create_app(settings: Settings) -> Service:
     keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
     late_after = timedelta(seconds=settings.late_after)
     store = Store(pool, settings.metrics_topic, settings.alert_events_topic, late_after, settings.alert_log_size)
-    fleet = Fleet(timedelta(seconds=settings.reporting_interval))
+    fleet = Fleet(timedelta(seconds=settings.reporting_interval), timedelta(seconds=settings.backfill_wait))
+    blind_after = timedelta(seconds=settings.blind_after)
     judge = Judge(keys, rules_of(settings))
-    handler = AlertingHandler(judge, fleet, store, metrics, partial(read_rulebook, pool))
+    handler = AlertingHandler(judge, fleet, store, metrics, partial(read_rulebook, pool), blind_after=blind_after)
     silence = Silence(handler, Sight(settings.blind_after), metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, look=silence.look)
     broker = create_broker(settings)
@@ -65,6 +67,7 @@ def create_app(settings: Settings) -> Service:
         listener=assignments,
     )
     consumer.attach(assignments.subscriber)
+    handler.find_pauses = partial(find_pauses, assignments.subscriber, settings.blind_after)
     senders = Senders(settings)
     sealer = Sealer(settings.host_key_secret.get_secret_value().encode())
     dispatcher = Dispatcher(MessageStore(pool), senders, sealer, settings, metrics)

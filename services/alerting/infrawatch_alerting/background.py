@@ -53,6 +53,7 @@ class Silence:
 
     async def look(self, looked: float, undone: Mapping[int, int]) -> None:
         """The records of each partition that were undone then."""
+        self._handler.looks()
         behind = {p: self._handler.done_until(p) if lag else None for p, lag in undone.items()}
         if any(lag and behind[p] is None for p, lag in undone.items()):
             self._metrics.heartbeats_held.set(1)

@@ -1,13 +1,23 @@
 """From records to decisions to the store; a replica's states are in memory, and in the database what is not ok."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from infrawatch_alerting.domain.fleet import Fleet, HostChange, Rulebook
+from infrawatch_alerting.domain.fleet import (
+    Fleet,
+    HostChange,
+    Rulebook,
+    StoredEvent,
+    StoredHistory,
+    StoredHost,
+    StoredState,
+)
 from infrawatch_alerting.domain.positions import partition_of
-from infrawatch_alerting.metrics import JUDGED, LATE, REPEATED, AlertingMetrics
+from infrawatch_alerting.metrics import BACK_FILLED, JUDGED, LATE, REPEATED, AlertingMetrics
 from infrawatch_alerting.store import Advance, Decided, StaleError, Store
 from infrawatch_common.events.batch import Batch
 from infrawatch_common.events.judgement import appended
@@ -15,6 +25,11 @@ from infrawatch_common.judging import Judge
 from infrawatch_common.kafka import Record, Records
 from infrawatch_common.logs import get_logger
 from infrawatch_common.pace import Pace
+
+OfHostT = TypeVar("OfHostT", StoredHost, StoredState, StoredHistory, StoredEvent)
+
+# From when to when, in seconds of Unix time, nothing was appended between two times.
+FindPauses = Callable[[float, float], Awaitable[Sequence[tuple[float, float]]]]
 
 _SLICE = 500
 
@@ -46,6 +61,7 @@ class AlertingHandler:
         metrics: AlertingMetrics,
         read_rulebook: Callable[[], Awaitable[Rulebook]],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        blind_after: timedelta = timedelta(seconds=30),
     ) -> None:
         self._judge = judge
         self._fleet = fleet
@@ -53,6 +69,10 @@ class AlertingHandler:
         self._metrics = metrics
         self._read_rulebook = read_rulebook
         self._clock = clock
+        self.find_pauses: FindPauses | None = None
+        self._blind_after = blind_after
+        self._blind = True
+        self._looked: datetime | None = None
         self._lock = asyncio.Lock()
         self._assigned: frozenset[int] = frozenset()
         self._partitions = 0
@@ -86,6 +106,7 @@ class AlertingHandler:
             while not kept:
                 await self._load_if_needed()
                 if prepared.decided is None or prepared.generation != self._generation:
+                    await self._look_back()
                     prepared.decided = await self._decide(prepared)
                     prepared.generation = self._generation
                 # Until it is kept, memory is ahead of the database: nothing else may be kept before.
@@ -116,7 +137,12 @@ class AlertingHandler:
                 self._fleet.excuse(excused)
             if not self._ahead:
                 await self._load_if_needed()
+                await self._look_back()
                 await self._keep_changes(self._fleet.silence(until))
+
+    def looks(self) -> None:
+        """The end of the topic is looked at; ``find_pauses`` is asked about times without that."""
+        self._blind, self._looked = self._was_blind(), self._clock()
 
     @property
     def undescribed(self) -> bool:
@@ -129,35 +155,42 @@ class AlertingHandler:
 
     async def _decide(self, prepared: Prepared) -> Decided:
         changes: list[HostChange] = []
-        judged = late = repeated = 0
+        outcomes = Counter[str]()
+        heard: set[str] = set()
         begin = {p: self._positions[p] for p in prepared.reached if p in self._positions}
         for start in range(0, len(prepared.batch.samples), _SLICE):
             for sample, record in prepared.batch.samples[start : start + _SLICE]:
                 if record.offset < begin.get(record.partition, record.offset + 1):
-                    repeated += 1
+                    outcomes[REPEATED] += 1
                     continue
+                outcome = JUDGED
                 found = self._fleet.sample(sample, appended(record))
                 if found is None:
-                    late += 1
+                    found, outcome = self._fleet.fill(sample), BACK_FILLED
+                if found is None:
+                    outcomes[LATE] += 1
                     continue
-                judged += 1
-                self._heard.add(sample.host_id)
+                outcomes[outcome] += 1
+                heard.add(sample.host_id)
                 if found:
                     changes += [HostChange(sample.host_id, change) for change in found]
             await asyncio.sleep(0)
-        for outcome, count in ((JUDGED, judged), (LATE, late), (REPEATED, repeated)):
+        for outcome, count in outcomes.items():
             self._metrics.records.labels(outcome).inc(count)
         self._appended |= prepared.appended
+        self._heard |= heard
         positions = {p: Advance(begin[p], max(begin[p], prepared.reached[p])) for p in begin}
-        return Decided(positions, changes, self._clock())
+        hosts, histories = self._fleet.kept_now(heard), self._fleet.histories(heard)
+        return Decided(positions, changes, self._clock(), hosts, histories)
 
     async def _keep_changes(self, changes: Sequence[HostChange]) -> None:
         """Keep what no record has brought about; what cannot be kept now is found again after all is read again."""
         if not changes:
             return
         positions = {partition: Advance(offset, offset) for partition, offset in self._positions.items()}
+        histories = self._fleet.histories({host_id for host_id, _ in changes})
         try:
-            await self._keep(Decided(positions, changes, self._clock()))
+            await self._keep(Decided(positions, changes, self._clock(), histories=histories))
         except BaseException:
             self._generation += 1
             raise
@@ -166,9 +199,8 @@ class AlertingHandler:
         """Whether it is kept; not when another replica was faster, and then everything has to be read again."""
         now = asyncio.get_running_loop().time()
         hosts = self._fleet.kept(self._heard) if self._pace.is_due(now) else []
-        whole = Decided(decided.positions, decided.changes, decided.found_at, hosts)
         try:
-            fired, resolved = await self._store.write(whole)
+            fired, resolved = await self._store.write(replace(decided, hosts=hosts) if hosts else decided)
         except StaleError:
             _log.warning("another replica was faster; reading again what it left")
             self._generation += 1
@@ -194,13 +226,34 @@ class AlertingHandler:
             self._appended.clear()
             self._positions = dict(kept.positions)
             ended = self._fleet.restore(
-                [host for host in kept.hosts if self._is_mine(host.host_id)],
-                [state for state in kept.states if self._is_mine(state.host_id)],
+                self._mine(kept.hosts),
+                self._mine(kept.states),
                 self._clock(),
+                self._mine(kept.histories),
+                self._mine(kept.firing),
             )
             self._metrics.reloads.inc()
             self._loaded = generation
             await self._keep_changes(ended)
 
-    def _is_mine(self, host_id: str) -> bool:
-        return bool(self._assigned) and partition_of(host_id, self._partitions) in self._assigned
+    async def _look_back(self) -> None:
+        """Ask when nothing came, once after the start and after every time in which this replica could not look."""
+        if self.find_pauses is None or not self._assigned or not self._was_blind():
+            return
+        begin, now = self._fleet.excusable_from, self._clock()
+        if begin is not None:
+            pauses = await self.find_pauses(begin.timestamp(), now.timestamp())
+            self._fleet.excuse_pauses([(_time(start), _time(end)) for start, end in pauses])
+        self._looked, self._blind = now, False
+
+    def _was_blind(self) -> bool:
+        return self._blind or (self._looked is not None and self._clock() - self._looked > self._blind_after)
+
+    def _mine(self, kept: Iterable[OfHostT]) -> list[OfHostT]:
+        if not self._assigned:
+            return []
+        return [one for one in kept if partition_of(one.host_id, self._partitions) in self._assigned]
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -6,7 +6,8 @@ from infrawatch_common.events import Reason
 from infrawatch_common.metrics import ConsumerMetrics
 
 JUDGED = "judged"
-LATE = "late"
+BACK_FILLED = "back_filled"  # came after newer ones, and filled a gap
+LATE = "late"  # came after newer ones, and changed nothing
 REPEATED = "repeated"
 
 
@@ -62,7 +63,7 @@ class AlertingMetrics(ConsumerMetrics):
         for kind in ("apprise", "webhook"):
             for outcome in ("delivered", "failed"):
                 self.deliveries.labels(kind, outcome)
-        for outcome in (JUDGED, LATE, REPEATED, *Reason):
+        for outcome in (JUDGED, BACK_FILLED, LATE, REPEATED, *Reason):
             self.records.labels(str(outcome))
         for kind in ("fired", "resolved"):
             for severity in ("info", "warning", "critical"):

@@ -18,6 +18,12 @@ class Settings(SampleSettings, TargetSettings):
         le=3600,
         description="Seconds between two samples of a host until its own interval is known; three are a gap.",
     )
+    backfill_wait: float = Field(
+        300.0,
+        gt=0,
+        le=86_400,
+        description="Seconds of new samples of a host after which those that are missing before them come no more.",
+    )
     late_after: float = Field(60.0, gt=0, le=86_400, description="Seconds after which what fires counts as found late.")
     rules_refresh: float = Field(
         30.0, gt=0, le=3600, description="Seconds after which changed rules and hosts are known at the latest."

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from infrawatch_alerting.domain.fleet import HostChange, StoredHost, StoredState
+from infrawatch_alerting import store_history
+from infrawatch_alerting.domain.fleet import HostChange, StoredEvent, StoredHistory, StoredHost, StoredState
 from infrawatch_common.alerts.engine import Fired, Firing, Pending, Resolved
 from infrawatch_common.alerts.rules import Rule
 from infrawatch_common.database import Connection, Pool, columns
@@ -29,6 +30,7 @@ WHERE service = $1 AND topic = $2 AND o.partition = new.partition AND next_offse
 """
 _STATES = "SELECT alert_id, host_id, version, since, fired_at FROM alert_states"
 _HOSTS = "SELECT host_id, last_at, heard_at, distances FROM alert_hosts"
+_FIRING = "SELECT alert_id, host_id, version, fired_at FROM alert_events WHERE resolved_at IS NULL"
 _KEEP_HOSTS = """
 INSERT INTO alert_hosts (host_id, last_at, heard_at, distances)
 SELECT host_id, last_at, heard_at, array_remove(ARRAY[first, second, third], NULL)
@@ -116,15 +118,18 @@ class Decided:
     changes: Sequence[HostChange]
     found_at: datetime
     hosts: Sequence[StoredHost] = field(default_factory=tuple)
+    histories: Sequence[StoredHistory] = field(default_factory=tuple)
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What was there of some partitions; states and hosts are those of all partitions."""
+    """What was there of some partitions; all but the positions is that of all partitions."""
 
     positions: Mapping[int, int]
     states: Sequence[StoredState]
     hosts: Sequence[StoredHost]
+    histories: Sequence[StoredHistory]
+    firing: Sequence[StoredEvent]
 
 
 def event_id(alert_id: UUID, host_id: str, fired_at: datetime) -> UUID:
@@ -151,7 +156,9 @@ class Store:
                 positions: dict[int, int] = {row["partition"]: row["next_offset"] for row in rows}
                 states = [StoredState(*row) for row in await connection.fetch(_STATES)]
                 hosts = [StoredHost(*row) for row in await connection.fetch(_HOSTS)]
-        return Kept(positions, states, hosts)
+                histories = await store_history.load(connection)
+                firing = [StoredEvent(*row) for row in await connection.fetch(_FIRING)]
+        return Kept(positions, states, hosts, histories, firing)
 
     async def write(self, decided: Decided) -> tuple[Sequence[Any], Sequence[Any]]:
         """Keep all of it, or nothing; the events that are new and those that ended. Raises ``StaleError``."""
@@ -159,6 +166,8 @@ class Store:
             await self._advance(connection, decided.positions)
             if decided.hosts:
                 await connection.execute(_KEEP_HOSTS, *columns([_host(host) for host in decided.hosts]))
+            if decided.histories:
+                await store_history.keep(connection, decided.histories)
             if not decided.changes:
                 return (), ()
             await self._keep_states(connection, decided.changes)
@@ -178,7 +187,7 @@ class Store:
             raise StaleError
 
     async def _keep_states(self, connection: Connection, changes: Sequence[HostChange]) -> None:
-        latest = {(change.alert_id, host_id): change for host_id, change in changes}
+        latest = {(change.alert_id, host_id): change for host_id, change in changes if not change.back_filled}
         kept = [
             (alert_id, host_id, change.rule.version, change.state.since, _fired_at(change.state))
             for (alert_id, host_id), change in latest.items()
@@ -192,7 +201,7 @@ class Store:
 
     async def _keep_events(self, connection: Connection, decided: Decided) -> tuple[Sequence[Any], Sequence[Any]]:
         fired = [
-            self._event(change.rule, host_id, change.transition, decided.found_at)
+            self._event(change.rule, host_id, change.transition, decided.found_at, back_filled=change.back_filled)
             for host_id, change in decided.changes
             if isinstance(change.transition, Fired) and change.rule is not None
         ]
@@ -215,10 +224,12 @@ class Store:
             await self._log(connection, told)
         return new, resolved
 
-    def _event(self, rule: Rule, host_id: str, fired: Fired, found_at: datetime) -> tuple[object, ...]:
+    def _event(
+        self, rule: Rule, host_id: str, fired: Fired, found_at: datetime, *, back_filled: bool
+    ) -> tuple[object, ...]:
         identifier = event_id(rule.id, host_id, fired.at)
         what = (rule.name, rule.metric.value, rule.comparison.value, rule.threshold, rule.severity.value)
-        late = found_at - fired.at > self._late_after
+        late = back_filled or found_at - fired.at > self._late_after
         return identifier, rule.id, rule.version, host_id, *what, fired.since, fired.at, fired.value, found_at, late
 
     async def _publish(self, connection: Connection, told: Sequence[tuple[str, Any]]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from evaluating import World
 from infrawatch_alerting.settings import Settings
 from infrawatch_common.database import Pool, create_pool
 from records import MASTER_SECRET
@@ -38,3 +39,13 @@ async def make_pool(make_settings: Callable[..., Settings]) -> AsyncIterator[Cal
     yield make
     for pool in pools:
         pool.terminate()
+
+
+@pytest.fixture
+async def world(database: Database, make_pool: Callable[..., Pool]) -> AsyncIterator[World]:
+    """Two hosts, described and with keys, and no rules."""
+    async with database.admin() as admin:
+        made = World(admin, make_pool)
+        await made.host("host-a", env="prod")
+        await made.host("host-b", env="test")
+        yield made

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bench.plans import explain
-from fleet import START, add_host
+from fleet import START, add_host, add_samples, add_stream
 from infrawatch_api.store import alert_events
 from infrawatch_common.alerts.rules import Severity
 
@@ -129,9 +129,71 @@ async def test_one_event_is_shown_whole(world: Any, events: list[dict[str, Any]]
         if isinstance(value, UUID)
         else value
         for name, value in row.items()
-    }
+    } | {"diagnosis": None}
     (silent,) = (await world.get(EVENTS, viewer, params={"host_id": "silent"})).json()["items"]
     assert (silent["value"], silent["threshold"], silent["resolved_at"], silent["resolved_reason"]) == (None,) * 4
+
+
+SILENT: dict[str, Any] = {
+    "metric": "heartbeat",
+    "threshold": None,
+    "value": None,
+    "host_id": "web-1",
+    "since": START,
+    "resolved_at": START + timedelta(minutes=10),
+    "resolved_value": None,
+    "resolved_reason": "heard",
+    "late": False,
+}
+
+
+async def diagnosis(world: Any, **columns: Any) -> Any:
+    row = event(1, START + timedelta(minutes=1), **(SILENT | columns))
+    await add(world, [row])
+    return (await world.get(f"{EVENTS}/{row['id']}", await world.signed_in("viewer"))).json()["diagnosis"]
+
+
+async def test_a_silence_of_which_nothing_is_stored_was_the_hosts(world: Any) -> None:
+    await add_host(world, "web-1")
+    await add_samples(world, "web-1", -10, 0, 600, 610)
+    found = await diagnosis(world)
+    assert (found["kind"], found["seen"]["back_filled"], found["seen"]["first_at"]) == ("silent", 0, None)
+    assert found["seen"]["found_after"] == 1
+    assert (await diagnosis(world, host_id="purged"))["kind"] == "silent"
+
+
+async def test_samples_that_came_later_say_that_the_host_was_alive(world: Any) -> None:
+    await add_host(world, "web-1")
+    await add_samples(world, "web-1", 0, 10, 20, 590, 600)
+    found = await diagnosis(world)
+    assert (found["kind"], found["seen"]["back_filled"]) == ("unreachable", 3)
+    assert found["seen"]["first_at"] == "2026-11-22T10:00:10Z"
+    assert found["because"].startswith("3 of its samples")
+
+
+async def test_a_silence_that_was_over_when_it_was_found_is_ours(world: Any) -> None:
+    found = await diagnosis(world, late=True, found_at=START + timedelta(hours=1))
+    assert (found["kind"], found["seen"]["found_after"]) == ("our_lag", 3540)
+
+
+async def test_records_refused_for_their_time_tell_of_the_clock(world: Any) -> None:
+    await add_host(world, "web-1")
+    await world.admin.execute(
+        "INSERT INTO dead_letters"
+        ' (service, topic, partition, "offset", appended_at, host_id, reason, detail, created_at)'
+        " SELECT 'ingest', 't', 0, n, now(), 'web-1', 'in_future', '', $1::timestamptz + make_interval(mins => n)"
+        " FROM generate_series(-5, 30) AS n",
+        START,
+    )
+    found = await diagnosis(world)
+    assert (found["kind"], found["seen"]["refused"]) == ("clock_skew", {"in_future": 9})
+
+
+async def test_two_agents_under_one_name_are_told_as_a_clone(world: Any) -> None:
+    await add_host(world, "web-1")
+    await add_stream(world, "web-1")
+    await add_stream(world, "web-1", begin=START + timedelta(minutes=1))
+    assert (await diagnosis(world))["kind"] == "cloned"
 
 
 async def test_an_event_that_is_not_there_is_a_404(world: Any) -> None:

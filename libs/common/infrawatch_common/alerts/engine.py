@@ -35,12 +35,14 @@ class Ended(StrEnum):
 
     CLEARED = "cleared"
     HEARD = "heard"
+    CONTINUED = "continued"  # by an event that began behind a gap
     RULE_CHANGED = "rule_changed"
     RULE_DISABLED = "rule_disabled"
     RULE_DELETED = "rule_deleted"
     HOST_RETIRED = "host_retired"
     HOST_DELETED = "host_deleted"
     HOST_NOT_SELECTED = "host_not_selected"
+    STATE_LOST = "state_lost"
 
 
 class Fired(NamedTuple):
@@ -107,7 +109,7 @@ def closed(state: State, at: datetime, reason: Ended) -> Resolved | None:
 
 
 _GAP = 3  # reporting intervals
-_REMEMBERED = 3
+REMEMBERED = 3  # distances that a rhythm is made of
 
 
 class Rhythm(NamedTuple):
@@ -120,14 +122,19 @@ class Rhythm(NamedTuple):
 
     def then(self, distance: timedelta) -> "Rhythm":
         """With one more sample."""
-        return Rhythm(self.usual, (*self.distances[1 - _REMEMBERED :], distance))
+        return Rhythm(self.usual, (*self.distances[1 - REMEMBERED :], distance))
 
     @property
     def interval(self) -> timedelta:
         """The reporting interval; the usual one until three distances are known."""
-        if len(self.distances) < _REMEMBERED:
+        if len(self.distances) < REMEMBERED:
             return self.usual
-        return sorted(self.distances)[_REMEMBERED // 2]
+        return sorted(self.distances)[REMEMBERED // 2]
+
+    @property
+    def never_gap(self) -> timedelta:
+        """The longest distance that is no gap, however often the host reports."""
+        return _GAP * self.usual
 
     def is_gap(self, distance: timedelta) -> bool:
         """Whether samples are missing in this distance from the last one."""

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from infrawatch_common.alerts.engine import Ended, Firing, Pending, Rhythm, State, closed
-from infrawatch_common.alerts.rules import Rule
+from infrawatch_common.alerts.engine import Ended, Firing, Pending, Resolved, Rhythm, State, closed
+from infrawatch_common.alerts.history import History
+from infrawatch_common.alerts.rules import Metric, Rule
 from infrawatch_common.alerts.watching import Change, Changes, HostWatch, RuleSet
 from infrawatch_common.events import Sample
 
@@ -55,6 +56,22 @@ class StoredHost(NamedTuple):
     distances: Sequence[timedelta]
 
 
+class StoredHistory(NamedTuple):
+    """The gaps of a host; None when it has none any more."""
+
+    host_id: str
+    history: History | None
+
+
+class StoredEvent(NamedTuple):
+    """An event that has not ended, as it is kept."""
+
+    alert_id: UUID
+    host_id: str
+    version: int
+    fired_at: datetime
+
+
 class HostChange(NamedTuple):
     """A change, and whose it is."""
 
@@ -64,13 +81,20 @@ class HostChange(NamedTuple):
 
 _UNKNOWN = Facts({}, retired=False)
 _NO_RULES = RuleSet(())
+# Usual intervals that what is kept of a host that is well may be behind: fewer than a gap has.
+_BEHIND = 2
+_LOOK_BACK = timedelta(hours=1)
 
 
 class Fleet:
-    """The hosts of the partitions that a replica has. A host that nobody has described has no tags."""
+    """The hosts of the partitions that a replica has. A host that nobody has described has no tags.
 
-    def __init__(self, usual_interval: timedelta) -> None:
+    For samples that fill a gap it ``waits`` until new ones have come for so long without them.
+    """
+
+    def __init__(self, usual_interval: timedelta, waits: timedelta = timedelta(minutes=5)) -> None:
         self._usual = Rhythm(usual_interval)
+        self._waits = waits
         self._book = Rulebook((), frozenset(), {})
         self._known: frozenset[UUID] = frozenset()
         # Of many hosts with rules of their own, each looks at its own alone.
@@ -79,6 +103,9 @@ class Fleet:
         self._sets: dict[tuple[UUID, ...], RuleSet] = {}
         self._watches: dict[str, HostWatch] = {}
         self._excused_until: datetime | None = None
+        self._pauses: Sequence[tuple[datetime, datetime]] = ()
+        self._kept_at: dict[str, datetime] = {}
+        self._with_history: set[str] = set()
         self.undescribed: set[str] = set()
 
     def __len__(self) -> int:
@@ -103,14 +130,30 @@ class Fleet:
             self._watches.pop(host_id, None)
         return changes
 
-    def restore(self, hosts: Iterable[StoredHost], states: Iterable[StoredState], at: datetime) -> list[HostChange]:
-        """Take over hosts as they were kept. States of rules that are not the same any more end."""
+    def restore(
+        self,
+        hosts: Iterable[StoredHost],
+        states: Iterable[StoredState],
+        at: datetime,
+        histories: Iterable[StoredHistory] = (),
+        events: Iterable[StoredEvent] = (),
+    ) -> list[HostChange]:
+        """Take over hosts as they were kept.
+
+        States of rules that are not the same any more end, and so do those of the ``events`` that have no state.
+        """
         for host in hosts:
             rhythm = Rhythm(self._usual.usual, tuple(host.distances))
-            watch = HostWatch(host.host_id, self._rules_of(host.host_id), rhythm, host.last_at)
+            watch = HostWatch(host.host_id, self._rules_of(host.host_id), rhythm, host.last_at, self._waits)
             watch.delay = host.heard_at - host.last_at
             watch.excused_until = self._excused_until
+            watch.pauses = self._pauses
             self._watches[host.host_id] = watch
+            self._kept_at[host.host_id] = host.last_at
+        changes = self._restore_states(states, at) + self._restore_histories(histories, at)
+        return changes + self._end_stateless(events, changes, at)
+
+    def _restore_states(self, states: Iterable[StoredState], at: datetime) -> list[HostChange]:
         changes = []
         for stored in states:
             watch = self._watch(stored.host_id)
@@ -123,9 +166,49 @@ class Fleet:
             changes.append(HostChange(stored.host_id, ended))
         return changes
 
+    def _restore_histories(self, histories: Iterable[StoredHistory], at: datetime) -> list[HostChange]:
+        changes = []
+        for host_id, history in histories:
+            watch = self._watch(host_id)
+            self._with_history.add(host_id)
+            if history is not None:
+                watch.remember(history)
+                ended = history.follow(watch.rules, at, self._why(host_id))
+                changes += [HostChange(host_id, change) for change in ended]
+        return changes
+
+    def _end_stateless(
+        self, events: Iterable[StoredEvent], changes: Iterable[HostChange], at: datetime
+    ) -> list[HostChange]:
+        known = {
+            (alert_id, host_id, state.fired_at)
+            for host_id, watch in self._watches.items()
+            for alert_id, state in (*watch.states.items(), *(watch.history.states.items() if watch.history else ()))
+            if isinstance(state, Firing)
+        } | {
+            (change.alert_id, host_id, change.transition.fired_at)
+            for host_id, change in changes
+            if isinstance(change.transition, Resolved)
+        }
+        return [
+            HostChange(event.host_id, Change(event.alert_id, None, None, self._ended(event, at), back_filled=True))
+            for event in events
+            if (event.alert_id, event.host_id, event.fired_at) not in known
+        ]
+
+    def _ended(self, event: StoredEvent, at: datetime) -> Resolved:
+        rule = self._rules_of(event.host_id).rules.get(event.alert_id)
+        if rule is None:
+            reason = self._why(event.host_id)(event.alert_id)
+        else:
+            reason = Ended.STATE_LOST if rule.version == event.version else Ended.RULE_CHANGED
+        return Resolved(max(at, event.fired_at), event.fired_at, None, reason)
+
     def forget(self) -> None:
         """Forget all hosts; they belong to others now, or are read again."""
         self._watches.clear()
+        self._kept_at.clear()
+        self._with_history.clear()
 
     def sample(self, sample: Sample, heard_at: datetime) -> Changes | None:
         """One more sample, which the broker got then; None when a newer one of its host came before."""
@@ -134,6 +217,10 @@ class Fleet:
         if changes is not None:
             watch.delay = heard_at - sample.timestamp
         return changes
+
+    def fill(self, sample: Sample) -> Changes | None:
+        """One more sample, when a newer one of its host came before; None when it fills no gap."""
+        return self._watches[sample.host_id].fill(sample)
 
     def silence(self, until: datetime, hosts: Iterable[str] | None = None) -> list[HostChange]:
         """Nothing was heard of these hosts, or of any, between their last samples and then."""
@@ -146,14 +233,60 @@ class Fleet:
         for watch in self._watches.values():
             watch.excused_until = until
 
+    @property
+    def excusable_from(self) -> datetime | None:
+        """Since when a pause of the topic may matter: as long before the newest sample as a heartbeat is patient.
+
+        An hour of patience is enough: what is more patient bears the pauses that lie before.
+        """
+        heard_at = [w.last_at + w.delay for w in self._watches.values() if w.last_at is not None]
+        patience = [rule.duration for rule in self._book.rules if rule.metric is Metric.HEARTBEAT]
+        return max(heard_at) - min(max(patience), _LOOK_BACK) if heard_at and patience else None
+
+    def excuse_pauses(self, pauses: Sequence[tuple[datetime, datetime]]) -> None:
+        """Nobody was heard in these times: silence counts from their ends, also of hosts that are read again."""
+        self._pauses = pauses
+        for watch in self._watches.values():
+            watch.pauses = pauses
+
     def kept(self, host_ids: Iterable[str]) -> list[StoredHost]:
         """What is to be remembered of these hosts' samples."""
-        watches = (self._watches[host_id] for host_id in host_ids if host_id in self._watches)
-        return [
-            StoredHost(w.host_id, w.last_at, w.last_at + w.delay, w.rhythm.distances)
-            for w in watches
-            if w.last_at is not None
-        ]
+        stored = []
+        for host_id in host_ids:
+            watch = self._watches.get(host_id)
+            if watch is not None and watch.last_at is not None:
+                self._kept_at[host_id] = watch.last_at
+                heard_at = watch.last_at + watch.delay
+                stored.append(StoredHost(host_id, watch.last_at, heard_at, watch.rhythm.distances))
+        return stored
+
+    def kept_now(self, host_ids: Iterable[str]) -> list[StoredHost]:
+        """Of these hosts, what is to be remembered together with the states.
+
+        It is all but those that are well and report often, while what is kept of them is not too old to tell a gap.
+        """
+        return self.kept([host_id for host_id in host_ids if self._matters(self._watches[host_id])])
+
+    def _matters(self, watch: HostWatch) -> bool:
+        kept_at, usual = self._kept_at.get(watch.host_id), self._usual.usual
+        return (
+            kept_at is None
+            or bool(watch.states)
+            or watch.history is not None
+            or (watch.last_at is not None and watch.last_at - kept_at > _BEHIND * usual)
+            or watch.rhythm.interval > usual
+        )
+
+    def histories(self, host_ids: Iterable[str]) -> list[StoredHistory]:
+        """The gaps of those of these hosts that have some, or had."""
+        found = []
+        for host_id in host_ids:
+            watch = self._watches.get(host_id)
+            history = watch.history if watch is not None else None
+            if history is not None or host_id in self._with_history:
+                found.append(StoredHistory(host_id, history))
+                (self._with_history.discard if history is None else self._with_history.add)(host_id)
+        return found
 
     @property
     def hosts(self) -> Iterable[str]:
@@ -163,7 +296,7 @@ class Fleet:
     def _watch(self, host_id: str) -> HostWatch:
         watch = self._watches.get(host_id)
         if watch is None:
-            watch = self._watches[host_id] = HostWatch(host_id, self._rules_of(host_id), self._usual)
+            watch = self._watches[host_id] = HostWatch(host_id, self._rules_of(host_id), self._usual, None, self._waits)
             if host_id not in self._book.hosts and host_id not in self._book.deleted:
                 self.undescribed.add(host_id)
         return watch

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 _SEED = 0x9747B28C
 _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
+_MOST_PROBES = 2000
 
 
 def partition_of(host_id: str, partitions: int) -> int:
@@ -25,6 +26,34 @@ def _murmur2(data: bytes) -> int:
         value = (value ^ int.from_bytes(rest, "little")) * _M & _MASK
     value = (value ^ value >> 13) * _M & _MASK
     return value ^ value >> 15
+
+
+class Pauses:
+    """Finds when nothing was appended to a topic for longer than ``longest``, by asking when the next record came.
+
+    Times are in seconds of Unix time, from ``begin`` to ``end``. A pause is told from a record that came shortly before
+    it to the one that ended it. Pauses up to half as long again may be missed, and longer ones where there is more to
+    ask about than ``_MOST_PROBES``.
+    """
+
+    def __init__(self, begin: float, end: float, longest: float) -> None:
+        self._end = end
+        self._longest = longest
+        self._step = max(longest / 2, (end - begin) / _MOST_PROBES)
+        self._known = begin
+        self.probe: float | None = begin if end - begin > longest else None
+        self.found: list[tuple[float, float]] = []
+
+    def answer(self, first: float | None) -> None:
+        """When the first record at or after ``probe`` came, None if there is none; then ``probe`` is the next one."""
+        if self.probe is None:
+            return
+        following = self._end if first is None else min(first, self._end)
+        if following - self.probe > self._longest:
+            self.found.append((self._known, following))
+        self._known = following
+        then = following + self._step
+        self.probe = then if then < self._end else None
 
 
 class Sight:

@@ -8,6 +8,7 @@ import msgspec
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from infrawatch_api.contract.common import ABSENT, Body, Duration, HostIdText, Name, Tags
+from infrawatch_api.domain.diagnosis import DiagnosisKind
 from infrawatch_common.alerts.rules import Comparison, Metric, Severity
 
 Threshold = Annotated[StrictFloat, Field(allow_inf_nan=False)]
@@ -137,3 +138,33 @@ class AlertEvent(msgspec.Struct, frozen=True):
     resolved_at: datetime | None
     resolved_value: float | None
     resolved_reason: str | None
+
+
+class DiagnosisSeen(msgspec.Struct, frozen=True):
+    """What a diagnosis was concluded from: samples stamped inside the silence that came later, the first and the last
+    of them, and records refused meanwhile, by reason. ``found_after`` is the seconds from firing to being found,
+    ``clock_skew`` the seconds that the host's clock is ahead now, null where that is not known.
+    """
+
+    back_filled: int
+    first_at: datetime | None
+    last_at: datetime | None
+    refused: dict[str, int]
+    found_after: float
+    clock_skew: float | None
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """Why a heartbeat fired, by what is stored now: silent (the host or its agent), unreachable (alive, without the
+    broker), our_lag (alerting was down or behind), clock_skew or cloned; and why so.
+    """
+
+    kind: DiagnosisKind
+    because: str
+    seen: DiagnosisSeen
+
+
+class DiagnosedAlertEvent(AlertEvent, frozen=True):
+    """An alert event. A heartbeat's has a ``diagnosis``; it can change while records of that time still come."""
+
+    diagnosis: Diagnosis | None
