@@ -16,6 +16,7 @@ from bench.drain import measure_drain, measure_memory
 from bench.fleet import measure_fleet
 from bench.growth import measure_growth
 from bench.latency import measure_latency
+from bench.preview import measure_preview
 from bench.reads import measure_reads
 from bench.results import Result
 from bench.setting import Setting
@@ -29,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[Setting], Awaitable[list[Result]]]] = {
     "fleet": measure_fleet,
     "agent": measure_agent,
     "reads": measure_reads,
+    "preview": measure_preview,
 }
 RESULTS = Path(__file__).parents[2] / ".local" / "bench.json"
 

@@ -27,7 +27,15 @@ class Client:
 
     async def get(self, path: str) -> bytes:
         """The body. Raises ``AssertionError`` unless the answer is 200."""
-        self._writer.write(f"GET {path} HTTP/1.1\r\n{self._head}".encode())
+        return await self._ask(f"GET {path} HTTP/1.1\r\n{self._head}".encode())
+
+    async def post(self, path: str, body: bytes) -> bytes:
+        """Send JSON; the body of the answer. Raises ``AssertionError`` unless that is 200."""
+        length = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        return await self._ask(f"POST {path} HTTP/1.1\r\n{length}{self._head}".encode() + body)
+
+    async def _ask(self, request: bytes) -> bytes:
+        self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         assert length, head.decode()

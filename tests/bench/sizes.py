@@ -28,6 +28,10 @@ class Sizes:
     reads_interval: int = 60  # seconds between a host's samples, but for the last hour, which has one every 10 s
     reads_hosts: int = 100
     reads_rounds: int = 3
+    preview_hosts: int = 100
+    preview_days: int = 7  # of every host
+    preview_long_days: int = 30  # of one of them
+    preview_rounds: int = 3
 
 
 def parse(environment: Mapping[str, str]) -> Sizes:

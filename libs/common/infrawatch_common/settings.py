@@ -232,6 +232,18 @@ class SampleSettings(ConsumerSettings):
     )
 
 
+class RhythmSettings(_Settings):
+    """A service that judges whether samples are missing."""
+
+    reporting_interval: float = Field(
+        10.0,
+        gt=0,
+        le=3600,
+        description="Seconds between two samples of a host until its own interval is known; three are a gap."
+        " The same for alerting and the API.",
+    )
+
+
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 

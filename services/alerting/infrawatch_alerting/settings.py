@@ -3,21 +3,15 @@
 from pydantic import Field, SecretStr, field_validator
 
 from infrawatch_common.notices.addresses import webhook_complaint
-from infrawatch_common.settings import SampleSettings, TargetSettings
+from infrawatch_common.settings import RhythmSettings, SampleSettings, TargetSettings
 
 
-class Settings(SampleSettings, TargetSettings):
+class Settings(SampleSettings, TargetSettings, RhythmSettings):
     """What alerting can be told."""
 
     # Two of them listen for changes all the time.
     database_pool_size: int = Field(8, ge=4, le=100, description="Most connections that one process opens.")
     http_port: int = Field(28082, ge=0, le=65535, description="Port of health checks and metrics.")
-    reporting_interval: float = Field(
-        10.0,
-        gt=0,
-        le=3600,
-        description="Seconds between two samples of a host until its own interval is known; three are a gap.",
-    )
     backfill_wait: float = Field(
         300.0,
         gt=0,

@@ -18,6 +18,7 @@ from infrawatch_api.domain.throttle import Throttle
 from infrawatch_api.locks import KeyedLocks
 from infrawatch_api.metrics import ApiMetrics
 from infrawatch_api.passwords import Passwords
+from infrawatch_api.previewing import Previews
 from infrawatch_api.settings import Settings
 from infrawatch_api.store import audit
 from infrawatch_api.store.database import Database
@@ -56,6 +57,7 @@ class Api:
     metrics: ApiMetrics
     clock: Clock
     agent_users: AgentUsers
+    previews: Previews
     attempts: KeyedLocks = field(default_factory=KeyedLocks)
 
     @property

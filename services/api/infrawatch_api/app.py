@@ -22,6 +22,7 @@ from infrawatch_api.metrics import ApiMetrics
 from infrawatch_api.openapi import openapi_document
 from infrawatch_api.outermost import Outermost
 from infrawatch_api.passwords import Passwords
+from infrawatch_api.previewing import Previews
 from infrawatch_api.problems import MEDIA_TYPE, Kind, explain
 from infrawatch_api.routing import documented, undocumented
 from infrawatch_api.settings import Settings
@@ -44,6 +45,7 @@ def create_api(settings: Settings, clock: Clock = utc_now) -> Api:
         metrics=metrics,
         clock=clock,
         agent_users=AgentUsers(settings, metrics),
+        previews=Previews(settings, metrics),
     )
 
 
@@ -82,6 +84,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
+        await api.previews.close()
         await api.database.close()
         api.passwords.close()
 

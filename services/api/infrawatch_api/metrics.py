@@ -17,6 +17,15 @@ class LoginOutcome(StrEnum):
     THROTTLED = "throttled"
 
 
+class PreviewOutcome(StrEnum):
+    """What became of a preview."""
+
+    ANSWERED = "answered"
+    REFUSED = "refused"
+    TIMED_OUT = "timed_out"
+    FAILED = "failed"
+
+
 class ApiMetrics:
     """What the API does."""
 
@@ -59,6 +68,14 @@ class ApiMetrics:
             "Rounds in which left over users of Kafka could not be deleted.",
             registry=registry,
         )
+        self.previews = Counter(
+            "infrawatch_api_previews",
+            "Previews of alert rules by outcome; refused because others were being worked out.",
+            ["outcome"],
+            registry=registry,
+        )
+        for preview_outcome in PreviewOutcome:
+            self.previews.labels(preview_outcome)
         for outcome in LoginOutcome:
             self.logins.labels(outcome)
         for reason in Refusal:

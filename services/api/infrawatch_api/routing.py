@@ -6,6 +6,7 @@ from litestar import Router
 
 from infrawatch_api.routes import (
     alert_events,
+    alert_previews,
     alerts,
     auth,
     channels,
@@ -29,6 +30,7 @@ _MODULES = (
     samples,
     queries,
     alerts,
+    alert_previews,
     alert_events,
     channels,
     silences,

@@ -14,6 +14,7 @@ from infrawatch_common.settings import (
     HostKeySettings,
     KafkaAdminSettings,
     Names,
+    RhythmSettings,
     ServiceSettings,
     TargetSettings,
     split_commas,
@@ -39,7 +40,7 @@ def _certificates(value: str | None) -> str | None:
     return value
 
 
-class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSettings, TargetSettings):
+class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSettings, TargetSettings, RhythmSettings):
     """What the API can be told.
 
     Session lifetimes are those that NIST SP 800-63B-4 recommends at AAL2; password and login rules follow OWASP ASVS
@@ -159,6 +160,21 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSet
     silences_max: int = Field(1000, ge=1, le=10_000, description="Most silences that can be in force or to come.")
     silence_duration_max: int = Field(
         2_592_000, ge=60, le=31_536_000, description="Most seconds that a silence may last."
+    )
+    previews_max: int = Field(
+        1, ge=1, le=16, description="Most previews of alert rules at a time; each has a process of its own."
+    )
+    preview_timeout: float = Field(
+        30.0, gt=0, le=600, description="Seconds after which a preview is given up, in the database too."
+    )
+    preview_samples_max: int = Field(
+        10_000_000, ge=1, le=1_000_000_000, description="Most samples that one preview may read: hosts times time."
+    )
+    preview_sweep_max: int = Field(
+        100, ge=1, le=10_000, description="Most combinations of threshold and duration in one preview."
+    )
+    preview_events_max: int = Field(
+        1000, ge=0, le=100_000, description="Most events that a preview lists, the newest; all are counted."
     )
     range_max_days: int = Field(400, ge=1, le=3660, description="Most days between from and to.")
 

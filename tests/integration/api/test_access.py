@@ -29,6 +29,7 @@ ACCESS: dict[tuple[str, str], set[str]] = {
     ("GET", "/api/v1/metrics/query"): VIEWERS,
     ("GET", "/api/v1/alerts"): VIEWERS,
     ("POST", "/api/v1/alerts"): OPERATORS,
+    ("POST", "/api/v1/alerts/preview"): OPERATORS,
     ("GET", "/api/v1/alerts/{alert_id}"): VIEWERS,
     ("PATCH", "/api/v1/alerts/{alert_id}"): OPERATORS,
     ("DELETE", "/api/v1/alerts/{alert_id}"): OPERATORS,

@@ -2,10 +2,11 @@
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import repeat
 from uuid import UUID
 
 
@@ -80,6 +81,21 @@ class Rule:
         """Whether what fires goes on firing: the value is still on the bad side of the clear threshold."""
         bound = self.threshold if self.clear_threshold is None else self.clear_threshold
         return _compare(value, self.comparison, bound)
+
+    def which_hold(self, values: Iterable[float]) -> Iterator[bool]:
+        """``holds`` for each of many values, without a call for each."""
+        return _compare_all(values, self.comparison, self.threshold)
+
+    def which_go_on(self, values: Iterable[float]) -> Iterator[bool]:
+        """``goes_on`` for each of many values."""
+        bound = self.threshold if self.clear_threshold is None else self.clear_threshold
+        return _compare_all(values, self.comparison, bound)
+
+
+def _compare_all(values: Iterable[float], comparison: Comparison, bound: float | None) -> Iterator[bool]:
+    if bound is None:
+        return (False for _ in values)
+    return map(_OPERATORS[comparison], values, repeat(bound))
 
 
 def _compare(value: float, comparison: Comparison, bound: float | None) -> bool:

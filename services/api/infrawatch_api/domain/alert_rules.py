@@ -53,20 +53,23 @@ def _scoped(definition: Definition) -> Definition:
     return definition
 
 
+def as_rule(definition: Definition) -> Rule:
+    """What the decision needs of it; for whom it is, is decided elsewhere."""
+    return Rule(
+        id=_ANY_ID,
+        version=_ANY_VERSION,
+        name=definition.name,
+        metric=definition.metric,
+        duration=definition.duration,
+        comparison=definition.comparison,
+        threshold=definition.threshold,
+        clear_threshold=definition.clear_threshold,
+    )
+
+
 def objections(definition: Definition, longest: timedelta) -> dict[str, str]:
     """Why there can be no such rule, by field; a sentence each."""
-    found = complaints(
-        Rule(
-            id=_ANY_ID,
-            version=_ANY_VERSION,
-            name=definition.name,
-            metric=definition.metric,
-            duration=definition.duration,
-            comparison=definition.comparison,
-            threshold=definition.threshold,
-            clear_threshold=definition.clear_threshold,
-        )
-    )
+    found = complaints(as_rule(definition))
     if definition.duration > longest:
         found["duration"] = f"should be at most {iso_8601(longest)}"
     if definition.host_id is None and definition.selector is None:
