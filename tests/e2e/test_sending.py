@@ -1,4 +1,4 @@
-"""How messages leave, through the shipped entry points: Apprise, addresses that are refused, secrets, and the switch."""
+"""How messages leave, through the shipped entry points: Apprise, refused addresses, secrets, the dead man's switch."""
 
 import asyncio
 import time

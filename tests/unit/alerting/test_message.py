@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrawatch_alerting.domain.message import Mood, mood_of, plain, title_and_text
+from infrawatch_alerting.domain.message import _REASONS, Mood, mood_of, plain, title_and_text
+from infrawatch_common.alerts.engine import Ended
 
 HOST = {"id": "host-abc", "name": "web 1", "tags": {}}
 NOW = datetime(2026, 11, 27, 3, 10, 7, tzinfo=UTC)
@@ -78,6 +79,10 @@ def test_why_it_has_ended(reason: str, words: str) -> None:
     ended = RESOLVED | {"resolved_reason": reason, "resolved_value": None}
     _, text = title_and_text(HOST, [item("resolved", **ended)], late=False)
     assert text.endswith(f"after 9 min 5 s: {words}")
+
+
+def test_every_reason_has_words_of_its_own() -> None:
+    assert set(_REASONS) == set(Ended)
 
 
 @pytest.mark.parametrize(

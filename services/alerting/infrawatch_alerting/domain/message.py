@@ -24,12 +24,14 @@ _METRICS = {"cpu": "CPU", "memory": "memory", "disk": "disk", "uptime": "uptime"
 _REASONS = {
     "cleared": "it is back to normal",
     "heard": "samples arrive again",
+    "continued": "it goes on in a later event",
     "rule_changed": "its rule was changed",
     "rule_disabled": "its rule was disabled",
     "rule_deleted": "its rule was deleted",
     "host_retired": "the host was retired",
     "host_deleted": "the host was deleted",
     "host_not_selected": "its rule is no longer for this host",
+    "state_lost": "nothing is kept of how it went on",
 }
 _ORDER = {severity.value: rank for rank, severity in enumerate(reversed(Severity))}
 
