@@ -63,7 +63,7 @@ class HostFacts(NamedTuple):
 
 
 Decide = Callable[[HostNotices, Sequence[Channel], Sequence[Silence], datetime], Decision]
-Compose = Callable[[Channel, HostFacts, Sequence[tuple[What, Mapping[str, Any]]]], Mapping[str, Any]]
+Compose = Callable[[Channel, HostFacts, Sequence[tuple[What, Mapping[str, Any]]], datetime], Mapping[str, Any]]
 
 
 class NoticeStore:
@@ -130,9 +130,8 @@ class NoticeStore:
         for host, decision in decisions:
             for channel_id, items in decision.messages.items():
                 channel = by_id[channel_id]
-                message = self._compose(
-                    channel, known[host.host_id], [(item.what, item.notice.event) for item in items]
-                )
+                events = [(item.what, item.notice.event) for item in items]
+                message = self._compose(channel, known[host.host_id], events, now)
                 messages.append((uuid4(), channel_id, channel.name, host.host_id, json.dumps(message)))
                 told += [(item.notice.id, channel_id, item.notice.ended) for item in items]
         if messages:

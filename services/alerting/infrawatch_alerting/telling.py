@@ -39,12 +39,14 @@ class Notifier:
         return max((at - now).total_seconds(), _SOON)
 
 
-def compose(channel: Channel, host: HostFacts, items: Sequence[tuple[What, Mapping[str, Any]]]) -> dict[str, Any]:
+def compose(
+    channel: Channel, host: HostFacts, items: Sequence[tuple[What, Mapping[str, Any]]], now: datetime
+) -> dict[str, Any]:
     """A message as it is stored, and as a webhook gets it."""
     told = [{"what": what.value, "event": dict(event)} for what, event in items]
     late = any(event["late"] for _, event in items)
     named = {"id": host.id, "name": host.name, "tags": dict(host.tags)}
-    title, text = title_and_text(named, told, late)
+    title, text = title_and_text(named, told, late, now)
     return {
         "type": "alert",
         "channel": channel.name,
