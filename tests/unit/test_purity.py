@@ -45,9 +45,10 @@ def allowed(name: str, package: str) -> bool:
     top = name.partition(".")[0]
     if top in sys.stdlib_module_names:
         return top not in FORBIDDEN_STANDARD
-    pure = ("infrawatch_common.events", "infrawatch_common.alerts", "infrawatch_common.notices.matching")
-    if package == "infrawatch_common":  # what is pure of the shared library itself
-        pure = (*pure, "infrawatch_common.drift", "packaging.version")
+    shared = ("events", "alerts", "drift", "notices.matching")
+    pure = [f"infrawatch_common.{module}" for module in shared]
+    if package == "infrawatch_common":
+        pure.append("packaging.version")
     return name.startswith((*pure, f"{package}.domain"))
 
 
