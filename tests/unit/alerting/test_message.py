@@ -77,7 +77,7 @@ def test_what_has_ended() -> None:
 )
 def test_why_it_has_ended(reason: str, words: str) -> None:
     ended = RESOLVED | {"resolved_reason": reason, "resolved_value": None}
-    _, text = title_and_text(HOST, [item("resolved", **ended)], late=False)
+    _, text = title_and_text(HOST, [item("resolved", **ended)], late=False, now=NOW)
     assert text.endswith(f"after 9 min 5 s: {words}")
 
 
@@ -89,9 +89,9 @@ def test_every_reason_has_words_of_its_own() -> None:
     ("what", "words"), [("still_firing", "still firing"), ("no_longer_silenced", "firing, no longer silenced")]
 )
 def test_what_fires_on(what: str, words: str) -> None:
-    _, text = title_and_text(HOST, [item(what)], late=False)
+    _, text = title_and_text(HOST, [item(what)], late=False, now=NOW)
     assert f"critical: CPU high, {words}" in text
-    assert "when this was written" not in text
+    assert "for 10 min 7 s when this was written" in text
 
 
 def test_what_was_over_before_it_could_be_told() -> None:
@@ -108,7 +108,9 @@ def test_a_silent_host() -> None:
 
 
 def test_uptime_is_in_seconds() -> None:
-    _, text = title_and_text(HOST, [item(metric="uptime", comparison="<", threshold=1e6, value=12.0)], late=False)
+    _, text = title_and_text(
+        HOST, [item(metric="uptime", comparison="<", threshold=1e6, value=12.0)], late=False, now=NOW
+    )
     assert "  uptime 12 s (fires < 1000000 s)" in text.splitlines()
 
 
@@ -126,7 +128,7 @@ def test_the_worst_comes_first_and_what_ended_last() -> None:
         item(name="c", severity="critical"),
         item(name="d", severity="warning"),
     ]
-    title, text = title_and_text(HOST, items, late=False)
+    title, text = title_and_text(HOST, items, late=False, now=NOW)
     assert title == "[critical] c on web 1 (host-abc) and 3 more"
     assert [line.partition(",")[0] for line in text.splitlines() if ": " in line and line[0] != " "] == [
         "Host: web 1 (host-abc)",
@@ -138,14 +140,14 @@ def test_the_worst_comes_first_and_what_ended_last() -> None:
 
 
 def test_a_great_many_are_counted() -> None:
-    _, text = title_and_text(HOST, [item() for _ in range(25)], late=False)
+    _, text = title_and_text(HOST, [item() for _ in range(25)], late=False, now=NOW)
     assert text.count("CPU high") == 20
     assert text.splitlines()[-1] == "and 5 more"
 
 
 def test_a_host_without_a_name_of_its_own() -> None:
-    assert title_and_text({"id": "h"}, [item()], late=False)[0].endswith(" on h")
-    assert title_and_text({"id": "h", "name": "h"}, [item()], late=False)[0].endswith(" on h")
+    assert title_and_text({"id": "h"}, [item()], late=False, now=NOW)[0].endswith(" on h")
+    assert title_and_text({"id": "h", "name": "h"}, [item()], late=False, now=NOW)[0].endswith(" on h")
 
 
 @given(st.text(), st.text(), st.text())
@@ -161,7 +163,7 @@ def test_what_others_named_stays_on_its_line(identifier: str, name: str, rule: s
 
 @pytest.mark.parametrize("text", ["{{7*7}}", "{0.__class__}", "%n %s", "<b>x</b>", "<!channel>", "*a*", "ünïcode 世界"])
 def test_what_others_named_is_literal(text: str) -> None:
-    title, body = title_and_text({"id": "h", "name": text}, [item(name=text)], late=False)
+    title, body = title_and_text({"id": "h", "name": text}, [item(name=text)], late=False, now=NOW)
     assert title == f"[critical] {text} on {text} (h)"
     assert f"critical: {text}, fired" in body
 

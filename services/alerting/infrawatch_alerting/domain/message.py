@@ -49,12 +49,11 @@ _MOODS = {Severity.INFO.value: Mood.INFO, Severity.WARNING.value: Mood.WARNING, 
 
 
 def title_and_text(
-    host: Mapping[str, Any], items: Sequence[Mapping[str, Any]], late: bool, now: datetime | None = None
+    host: Mapping[str, Any], items: Sequence[Mapping[str, Any]], late: bool, now: datetime
 ) -> tuple[str, str]:
     """A line, and some lines more, of what is told about a host.
 
     ``host`` has ``id`` and ``name``; an item has ``what`` and ``event``, which is as other systems read it.
-    With ``now`` it says for how long what fires has done so.
     """
     ordered = sorted(items, key=lambda item: (item["what"] == "resolved", _ORDER[item["event"]["severity"]]))
     lines = [line for item in ordered[:_LINES_MAX] for line in _lines(item, now)]
@@ -92,7 +91,7 @@ def _title(host: str, ordered: Sequence[Mapping[str, Any]], late: bool) -> str:
     return f"[{severity}{mark}] {plain(first['event']['name'])} on {host}{more}"
 
 
-def _lines(item: Mapping[str, Any], now: datetime | None) -> list[str]:
+def _lines(item: Mapping[str, Any], now: datetime) -> list[str]:
     event = item["event"]
     head = f"{event['severity']}: {plain(event['name'])}, {_WORDS[item['what']]}"
     since = _time(event["since"])
@@ -105,7 +104,7 @@ def _lines(item: Mapping[str, Any], now: datetime | None) -> list[str]:
     ]
     if event.get("resolved_at") is not None:
         lines.append(_ended(event, since))
-    elif now is not None:
+    else:
         lines.append(f"  for {_long(now - since)} when this was written")
     return lines
 
