@@ -69,6 +69,8 @@ def service_environment(settings: Settings, service: Service, kafka: Kafka, data
         environment["INFRAWATCH_DATABASE_PASSWORD_FILE"] = str(database_password(settings, service.name))
     if Need.HOST_KEYS in service.needs:
         environment["INFRAWATCH_HOST_KEY_SECRET_FILE"] = str(host_key_secret(settings))
+    if Need.OUTSIDE in service.needs:
+        environment |= settings.passed_on
     if Need.ENROLMENT in service.needs:
         environment["INFRAWATCH_STATE_DIRECTORY"] = str(agent_directory(settings))
     return environment

@@ -12,6 +12,7 @@ class Need(Enum):
     DATABASE = auto()
     HOST_KEYS = auto()
     ENROLMENT = auto()
+    OUTSIDE = auto()  # it tells others, or judges where they may be
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,14 @@ class Service:
 
 
 SERVICES = (
-    Service("api", 8080, frozenset({Need.KAFKA, Need.AGENT_USERS, Need.DATABASE, Need.HOST_KEYS}), ("serve",)),
+    Service(
+        "api",
+        8080,
+        frozenset({Need.KAFKA, Need.AGENT_USERS, Need.DATABASE, Need.HOST_KEYS, Need.OUTSIDE}),
+        ("serve",),
+    ),
     Service("ingest", 28081, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS})),
-    Service("alerting", 28082, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS})),
+    Service("alerting", 28082, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS, Need.OUTSIDE})),
     Service("agent", 28084, frozenset({Need.ENROLMENT}), ("run",)),
 )
 

@@ -1,7 +1,7 @@
 """Settings: environment variables with the prefix ``INFRAWATCH_LOCAL_``, read once into a frozen object."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infrawatch_local.errors import SettingsError
@@ -21,17 +21,23 @@ DEFAULT_PORTS: Mapping[str, int] = {
     **{service.name: service.port for service in SERVICES},
 }
 DEFAULT_START_TIMEOUT = 60
+# Settings of the services themselves that depend on where they run.
+PASSED_ON = ("INFRAWATCH_PRIVATE_TARGETS", "INFRAWATCH_DEAD_MAN_URL")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the local stack can be told. ``start_timeout``: seconds that a program may take until it is ready."""
+    """What the local stack can be told. ``start_timeout``: seconds that a program may take until it is ready.
+
+    ``passed_on``: what services that reach outside are told as it is.
+    """
 
     repository: Path
     state_dir: Path
     cache_dir: Path
     ports: Mapping[str, int]
     start_timeout: int
+    passed_on: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def log_dir(self) -> Path:
@@ -60,6 +66,7 @@ def parse(environment: Mapping[str, str], home: Path) -> Settings:
         cache_dir=Path(cache).absolute() / "infrawatch",
         ports=_ports(given),
         start_timeout=_number(given, f"{PREFIX}START_TIMEOUT", DEFAULT_START_TIMEOUT, 1, 3600),
+        passed_on={name: environment[name] for name in PASSED_ON if environment.get(name)},
     )
 
 

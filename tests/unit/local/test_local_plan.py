@@ -46,6 +46,15 @@ def test_a_service_is_told_what_it_needs_and_no_more() -> None:
     assert not any("DATABASE" in name or "SECRET" in name for name in told["agent"])
 
 
+def test_where_messages_may_go_is_passed_on_to_those_that_send_or_judge() -> None:
+    given = {"INFRAWATCH_PRIVATE_TARGETS": "127.0.0.1", "INFRAWATCH_DEAD_MAN_URL": "", "INFRAWATCH_LOG_LEVEL": "debug"}
+    plan = make_plan(parse({"INFRAWATCH_LOCAL_STATE_DIR": "/state", **given}, HOME))
+    told = {item.name for item in plan.components if "INFRAWATCH_PRIVATE_TARGETS" in item.program().environment}
+    assert told == {"api", "alerting"}
+    others = [item.program().environment for item in plan.components]
+    assert not any({"INFRAWATCH_DEAD_MAN_URL", "INFRAWATCH_LOG_LEVEL"} & set(one) for one in others)
+
+
 def test_migrations_are_told_every_role() -> None:
     told = migration_environment(settings(), make_plan(settings()).database)
     assert told["INFRAWATCH_DATABASE_URL"] == "postgresql://postgres@127.0.0.1:25432/infrawatch"
