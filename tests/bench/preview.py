@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import statistics
 import subprocess
 import time
@@ -11,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import psutil
 
 from bench.figures import percentile
 from bench.http import Client
@@ -54,7 +57,7 @@ async def measure_preview(setting: Setting) -> list[Result]:
             async with Client(api.port, token) as client, Client(api.port, token) as other:
                 bench = _Bench(setting, database, client, other, end)
                 await client.post(_PATH, _question(["host-0"], end - timedelta(minutes=1), end))  # starts the process
-                return await bench.run()
+                return [*await bench.run(), _memory(api.pid)]
         finally:
             api.stop()
 
@@ -138,6 +141,14 @@ class _Bench:
         began = time.monotonic()
         _psql(self._database, self._directory, statement)
         return time.monotonic() - began
+
+
+def _memory(api: int) -> Result:
+    """Of the process that works previews out, the API's only child."""
+    [worker] = psutil.Process(api).children()
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{worker.pid}/status").read_text(), re.MULTILINE)
+    assert peak
+    return Result("preview, memory, peak", int(peak[1]) / 1024, "MB")
 
 
 def _psql(database: Database, directory: Path, statement: str) -> None:
