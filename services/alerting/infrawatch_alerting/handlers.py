@@ -1,7 +1,6 @@
 """From records to decisions to the store; a replica's states are in memory, and in the database what is not ok."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,6 @@ from infrawatch_alerting.domain.positions import partition_of
 from infrawatch_alerting.metrics import BACK_FILLED, JUDGED, LATE, REPEATED, AlertingMetrics
 from infrawatch_alerting.store import Advance, Decided, StaleError, Store
 from infrawatch_common.events.batch import Batch
-from infrawatch_common.events.judgement import appended
 from infrawatch_common.judging import Judge
 from infrawatch_common.kafka import Record, Records
 from infrawatch_common.logs import get_logger
@@ -32,6 +30,8 @@ OfHostT = TypeVar("OfHostT", StoredHost, StoredState, StoredHistory, StoredEvent
 FindPauses = Callable[[float, float], Awaitable[Sequence[tuple[float, float]]]]
 
 _SLICE = 500
+# Beyond every offset: of a partition that is not this replica's any more.
+_NEVER = 2**63
 
 _log = get_logger(__name__)
 
@@ -155,27 +155,29 @@ class AlertingHandler:
 
     async def _decide(self, prepared: Prepared) -> Decided:
         changes: list[HostChange] = []
-        outcomes = Counter[str]()
+        back_filled = late = 0
         heard: set[str] = set()
         begin = {p: self._positions[p] for p in prepared.reached if p in self._positions}
-        for start in range(0, len(prepared.batch.samples), _SLICE):
-            for sample, record in prepared.batch.samples[start : start + _SLICE]:
-                if record.offset < begin.get(record.partition, record.offset + 1):
-                    outcomes[REPEATED] += 1
-                    continue
-                outcome = JUDGED
-                found = self._fleet.sample(sample, appended(record))
+        samples = [
+            (sample, record)
+            for sample, record in prepared.batch.samples
+            if record.offset >= begin.get(record.partition, _NEVER)
+        ]
+        for start in range(0, len(samples), _SLICE):
+            for sample, record in samples[start : start + _SLICE]:
+                found = self._fleet.sample(sample, record.timestamp)
                 if found is None:
-                    found, outcome = self._fleet.fill(sample), BACK_FILLED
-                if found is None:
-                    outcomes[LATE] += 1
-                    continue
-                outcomes[outcome] += 1
+                    found = self._fleet.fill(sample)
+                    if found is None:
+                        late += 1
+                        continue
+                    back_filled += 1
                 heard.add(sample.host_id)
                 if found:
                     changes += [HostChange(sample.host_id, change) for change in found]
             await asyncio.sleep(0)
-        for outcome, count in outcomes.items():
+        judged, repeated = len(samples) - back_filled - late, len(prepared.batch.samples) - len(samples)
+        for outcome, count in ((JUDGED, judged), (BACK_FILLED, back_filled), (LATE, late), (REPEATED, repeated)):
             self._metrics.records.labels(outcome).inc(count)
         self._appended |= prepared.appended
         self._heard |= heard

@@ -24,7 +24,7 @@ def fleet(book: Rulebook, *, heard: bool = True) -> Fleet:
     made = Fleet(10 * SECOND)
     made.follow(book, NOW)
     if heard:
-        made.sample(sample(0), NOW)
+        made.sample(sample(0), NOW.timestamp() * 1000)
     return made
 
 
@@ -53,7 +53,7 @@ def test_a_host_that_is_yet_to_be_registered_is_judged_and_silent_like_any_other
 
 def test_a_backlog_of_a_deleted_host_fires_nothing_and_is_not_waited_for() -> None:
     mine = fleet(DELETED, heard=False)
-    assert not mine.sample(sample(0), NOW)
+    assert not mine.sample(sample(0), NOW.timestamp() * 1000)
     assert mine.undescribed == set()
     assert mine.silence(NOW + timedelta(hours=1)) == []
 
@@ -70,5 +70,5 @@ def test_a_host_that_comes_back_under_its_name_is_judged_anew() -> None:
     mine = fleet(THERE)
     mine.follow(DELETED, NOW)
     mine.follow(THERE, NOW)
-    mine.sample(sample(-5), NOW)
+    mine.sample(sample(-5), NOW.timestamp() * 1000)
     assert transitions(mine.silence(NOW + 90 * SECOND)) == [(SILENT.id, Fired, None)]

@@ -76,7 +76,8 @@ def fired(changes: Any) -> list[float]:
 
 def heard(made: Fleet, second: float) -> list[float]:
     at = NOW + second * SECOND
-    return fired(made.sample(Sample(UUID(int=7), "a", at, 1.0, 1.0, 1.0, 1, Stamp(UUID(int=1), 1)), at) or ())
+    one = Sample(UUID(int=7), "a", at, 1.0, 1.0, 1.0, 1, Stamp(UUID(int=1), 1))
+    return fired(made.sample(one, at.timestamp() * 1000) or ())
 
 
 def test_a_host_is_not_silent_while_nothing_came_of_any() -> None:

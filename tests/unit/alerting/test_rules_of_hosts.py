@@ -26,7 +26,7 @@ def sample(host_id: str, second: int, cpu: float) -> Sample:
 
 
 def fired(fleet: Fleet, host_id: str, second: int = 0) -> set[UUID]:
-    return {change.alert_id for change in fleet.sample(sample(host_id, second, 95.0), NOW) or ()}
+    return {change.alert_id for change in fleet.sample(sample(host_id, second, 95.0), NOW.timestamp() * 1000) or ()}
 
 
 def book(rules: Sequence[Rule], tags: Sequence[dict[str, str]] = TAGS) -> Rulebook:
@@ -66,7 +66,7 @@ def test_what_hosts_with_rules_of_their_own_cost_grows_with_the_hosts_and_not_wi
         rules = [rule(host * 5 + number, f"host-{host}") for host in range(hosts) for number in range(5)]
         fleet.follow(Rulebook(rules, frozenset(), {}), NOW)
         for host in range(hosts):
-            fleet.sample(sample(f"host-{host}", 0, 1.0), NOW)
+            fleet.sample(sample(f"host-{host}", 0, 1.0), NOW.timestamp() * 1000)
         began = time.process_time()
         fleet.follow(Rulebook(rules, frozenset(), {}), NOW)
         return time.process_time() - began

@@ -1,7 +1,7 @@
 """One host and all rules for it: most samples change nothing, and are done after a few comparisons."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from infrawatch_common.alerts.engine import (
@@ -28,9 +28,9 @@ _NEVER = timedelta(-1)
 class HostWatch:
     """The rules' states for one host, and when it was last heard; of its samples only what is newer changes them.
 
-    ``states`` are those that are not ok, by rule. ``delay`` is by how much the broker's clock was ahead of the last
-    sample's time when it got it: what lies between the clocks, and the way. Silence until ``excused_until`` is ours,
-    and so is that of ``pauses``, oldest first, from when to when by the broker's clock.
+    ``states`` are those that are not ok, by rule. ``heard_ms`` is when the broker got the sample of ``heard_of``, the
+    last one, in milliseconds of Unix time. Silence until ``excused_until`` is ours, and so is that of ``pauses``, oldest
+    first, from when to when by the broker's clock.
 
     With ``waits``, gaps are remembered in ``history``, until new samples have come for so long and none that fills one.
     """
@@ -38,8 +38,9 @@ class HostWatch:
     __slots__ = (
         "_calm",
         "_waits",
-        "delay",
         "excused_until",
+        "heard_ms",
+        "heard_of",
         "history",
         "host_id",
         "last_at",
@@ -63,11 +64,21 @@ class HostWatch:
         self.last_at = last_at
         self.states: dict[UUID, State] = {}
         self.history: History | None = None
-        self.delay = timedelta(0)
+        self.heard_ms = 0.0
+        self.heard_of: datetime | None = None
         self.excused_until: datetime | None = None
         self.pauses: Sequence[tuple[datetime, datetime]] = ()
         self._waits = waits
         self._calm = self._longest_calm()
+
+    @property
+    def delay(self) -> timedelta:
+        """By how much the broker's clock was ahead of the last sample's time when it got it: what lies between the
+        clocks, and the way.
+        """
+        if self.heard_of is None:
+            return timedelta(0)
+        return datetime.fromtimestamp(self.heard_ms / 1000, UTC) - self.heard_of
 
     def sample(self, sample: Sample) -> Changes | None:
         """One more sample; None when it is not newer than the last one, which changes nothing."""

@@ -145,7 +145,7 @@ class Fleet:
         for host in hosts:
             rhythm = Rhythm(self._usual.usual, tuple(host.distances))
             watch = HostWatch(host.host_id, self._rules_of(host.host_id), rhythm, host.last_at, self._waits)
-            watch.delay = host.heard_at - host.last_at
+            watch.heard_ms, watch.heard_of = host.heard_at.timestamp() * 1000, host.last_at
             watch.excused_until = self._excused_until
             watch.pauses = self._pauses
             self._watches[host.host_id] = watch
@@ -210,12 +210,14 @@ class Fleet:
         self._kept_at.clear()
         self._with_history.clear()
 
-    def sample(self, sample: Sample, heard_at: datetime) -> Changes | None:
-        """One more sample, which the broker got then; None when a newer one of its host came before."""
+    def sample(self, sample: Sample, heard_ms: float) -> Changes | None:
+        """One more sample, which the broker got then, in milliseconds of Unix time; None when a newer one of its host
+        came before.
+        """
         watch = self._watches.get(sample.host_id) or self._watch(sample.host_id)
         changes = watch.sample(sample)
         if changes is not None:
-            watch.delay = heard_at - sample.timestamp
+            watch.heard_ms, watch.heard_of = heard_ms, sample.timestamp
         return changes
 
     def fill(self, sample: Sample) -> Changes | None:
