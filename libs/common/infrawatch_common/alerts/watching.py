@@ -29,8 +29,8 @@ class HostWatch:
     """The rules' states for one host, and when it was last heard; of its samples only what is newer changes them.
 
     ``states`` are those that are not ok, by rule. ``heard_ms`` is when the broker got the sample of ``heard_of``, the
-    last one, in milliseconds of Unix time. Silence until ``excused_until`` is ours, and so is that of ``pauses``, oldest
-    first, from when to when by the broker's clock.
+    last one, in milliseconds of Unix time. Silence until ``excused_until`` is ours, and so is that of ``pauses``,
+    oldest first, from when to when by the broker's clock.
 
     With ``waits``, gaps are remembered in ``history``, until new samples have come for so long and none that fills one.
     """
