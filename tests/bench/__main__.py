@@ -12,6 +12,8 @@ from pathlib import Path
 
 from bench import results, sizes
 from bench.agent import measure_agent
+from bench.alerting import measure_alerting, measure_alerting_memory
+from bench.delay import measure_delay
 from bench.drain import measure_drain, measure_memory
 from bench.fleet import measure_fleet
 from bench.growth import measure_growth
@@ -31,6 +33,9 @@ BENCHMARKS: Mapping[str, Callable[[Setting], Awaitable[list[Result]]]] = {
     "agent": measure_agent,
     "reads": measure_reads,
     "preview": measure_preview,
+    "alerting": measure_alerting,
+    "alerting-memory": measure_alerting_memory,
+    "delay": measure_delay,
 }
 RESULTS = Path(__file__).parents[2] / ".local" / "bench.json"
 

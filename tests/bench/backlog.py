@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 
+from bench.busy import CPU, is_busy
 from infrawatch_common.events import HostKey
 from infrawatch_local.stack import Stack
 from ledger import producer
@@ -21,7 +22,7 @@ from stack import Topics, fresh_topics
 
 PARTITIONS = 12
 COLUMNS = ("id", "host_id", "timestamp", "cpu", "memory", "disk", "uptime")
-_SPACING = timedelta(milliseconds=7)  # between records, up to now; half a million cover an hour
+SPACING = timedelta(milliseconds=7)  # between records, up to now; half a million cover an hour
 _RUN = 10_000
 
 
@@ -40,6 +41,7 @@ class Kind:
     hosts: int
     records: int  # different ones
     repeats: Repeats = Repeats.NONE
+    busy: bool = False  # whether one sample in a hundred is over a threshold, as `bench.busy` says
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ async def preload(stack: Stack, kind: Kind, directory: Path) -> Backlog:
         write = csv.writer(files.enter_context(rows.open("w", newline=""))).writerow
         async with producer(topics) as sending:
             batches = _Batches(sending, topics.metrics)
-            for record, again in _stream(kind, datetime.now(UTC) - kind.records * _SPACING):
+            for record, again in _stream(kind, datetime.now(UTC) - kind.records * SPACING):
                 if not again:
                     write([record[name] for name in COLUMNS])
                 await batches.add(record)
@@ -79,7 +81,9 @@ def _stream(kind: Kind, start: datetime) -> Iterator[tuple[dict[str, Any], bool]
     run: list[dict[str, Any]] = []
     for number in range(kind.records):
         sequence, host = divmod(number, kind.hosts)
-        record = sample(f"host-{host}", sequence, start + number * _SPACING)
+        record = sample(f"host-{host}", sequence, start + number * SPACING)
+        if kind.busy and is_busy(host, sequence):
+            record["cpu"] = CPU
         yield record, False
         if kind.repeats is Repeats.SCATTERED and number % 10 == 9:
             yield record, True

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,10 @@ Sample = dict[str, Any]
 
 
 class Agents:
-    """So many agents over a few connections; ``sent`` and ``acknowledged`` hear of every record as it happens."""
+    """So many agents over a few connections; ``sent`` and ``acknowledged`` hear of every record as it happens.
+
+    ``values`` says what a host, counted from 0, measures at a time (Unix).
+    """
 
     def __init__(
         self,
@@ -26,12 +29,14 @@ class Agents:
         count: int,
         connections: int = 10,
         *,
+        values: Callable[[int, float], Mapping[str, float]] = lambda _host, _at: {},
         sent: Callable[[Sample], None] = lambda _: None,
         acknowledged: Callable[[Sample], None] = lambda _: None,
     ) -> None:
         self._topics = topics
         self._count = count
         self._connections = connections
+        self._values = values
         self._sent = sent
         self._acknowledged = acknowledged
         self._random = random.Random(4)
@@ -58,7 +63,8 @@ class Agents:
         while due < end:
             await asyncio.sleep(due + self._random.uniform(-0.1, 0.1) * interval - time.monotonic())
             stamp = {"instance": instance, "sequence": sequence}
-            record = sample(key.host_id, sequence, datetime.now(UTC), agent=stamp)
+            now = datetime.now(UTC)
+            record = sample(key.host_id, sequence, now, agent=stamp, **self._values(number, now.timestamp()))
             value = body(record)
             self._sent(record)
             future = await sending.send(

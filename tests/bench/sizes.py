@@ -12,7 +12,7 @@ class SizeError(Exception):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Whole numbers above 0. The defaults keep the whole of ``make bench`` under 25 minutes on two cores."""
+    """Whole numbers above 0. The defaults keep the whole of ``make bench`` under half an hour on two cores."""
 
     rounds: int = 3  # of each drain; the median counts
     records: int = 500_000  # of the drain
@@ -32,6 +32,11 @@ class Sizes:
     preview_days: int = 7  # of every host
     preview_long_days: int = 30  # of one of them
     preview_rounds: int = 3
+    alerting_records: int = 500_000  # of each drain of alerting
+    alerting_hosts: int = 1000
+    alerting_memory_records: int = 1_000_000
+    alerting_memory_hosts: int = 5000
+    delay_seconds: int = 60
 
 
 def parse(environment: Mapping[str, str]) -> Sizes:

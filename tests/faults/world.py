@@ -17,12 +17,22 @@ from faults.verdicts import Check, Reading, Span, Vitals, recovery
 from faults.watch import Watch
 from ledger import Load, Shape, as_it_is, producer
 from records import host_key
-from stack import Database, Service, Topics, eventually, fresh_database, fresh_topics, ingest_environment
+from stack import (
+    Database,
+    Service,
+    Topics,
+    alerting_environment,
+    eventually,
+    fresh_database,
+    fresh_topics,
+    ingest_environment,
+)
 
 T = TypeVar("T")
 
-SESSION_TIMEOUT = 6.0  # of every ingest here: the shortest that the settings allow
+SESSION_TIMEOUT = 6.0  # of every consumer here: the shortest that the settings allow
 _TICK = 0.1
+_ENVIRONMENTS = {"ingest": ingest_environment, "alerting": alerting_environment}
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class World:
     topics: Topics
     load: Load
     cleanup: ExitStack
+    consumer: str = "ingest"  # the service whose group is watched
     services: list[Service] = field(default_factory=list)
     faults: list[Span] = field(default_factory=list)
     stops: list[tuple[float, int]] = field(default_factory=list)
@@ -65,7 +76,7 @@ class World:
     @property
     def group(self) -> str:
         """The consumer group."""
-        return f"{self.topics.metrics}-ingest"
+        return f"{self.topics.metrics}-{self.consumer}"
 
     @property
     def vitals(self) -> Sequence[Vitals]:
@@ -87,8 +98,8 @@ class World:
     def environment(
         self, database: FaultProxy | None = None, broker: str | None = None, **settings: object
     ) -> dict[str, str]:
-        """Of an ingest that reaches the database or the broker through a proxy, if one is given."""
-        made = ingest_environment(self.database, self.topics, **settings)
+        """Of a consumer that reaches the database or the broker through a proxy, if one is given."""
+        made = _ENVIRONMENTS[self.consumer](self.database, self.topics, **settings)
         if database is not None:
             url = made["INFRAWATCH_DATABASE_URL"]
             own = url.rpartition("@")[2].partition("/")[0]
@@ -99,7 +110,15 @@ class World:
 
     async def ingest(self, environment: dict[str, str] | None = None) -> Service:
         """Start one, and wait until it is ready."""
-        service = self.make_service("ingest", self.directory, environment or self.environment())
+        return await self._start_new("ingest", environment)
+
+    async def alerting(self, environment: dict[str, str] | None = None) -> Service:
+        """Start one, and wait until it is ready."""
+        return await self._start_new("alerting", environment)
+
+    async def _start_new(self, name: str, environment: dict[str, str] | None) -> Service:
+        assert name == self.consumer, f"the scenario says that it watches {self.consumer}"
+        service = self.make_service(name, self.directory, environment or self.environment())
         self.cleanup.callback(service.kill)
         self.services.append(service)
         await self.start(service)
@@ -242,6 +261,7 @@ async def world(
     scale: Scale,
     *,
     hosts: int = 20,
+    consumer: str = "ingest",
     make_service: Callable[..., Service] = Service,
 ) -> AsyncIterator[World]:
     """A database and topics of its own on the given servers, watched; everything is gone afterwards."""
@@ -250,7 +270,7 @@ async def world(
         topics = await fresh_topics(stack)
         load = Load(topics, hosts)
         know(database, load.host_ids)
-        made = World(stack, directory, scale, database, topics, load, cleanup, make_service=make_service)
+        made = World(stack, directory, scale, database, topics, load, cleanup, consumer, make_service=make_service)
         async with Watch(lambda: made.services, topics, made.group) as watch:
             made._watch = watch
             yield made

@@ -17,10 +17,10 @@ from infrawatch_local.stamps import digest
 
 SUITE = "trixie"
 # docker-compose validates the compose file in the tests; it needs no engine for that. The benchmarks measure the agent
-# beside prometheus-node-exporter.
+# beside prometheus-node-exporter, and alerting beside prometheus with prometheus-alertmanager.
 PACKAGES = (
     *("postgresql-17-timescaledb", "openjdk-21-jre-headless", "maven"),
-    *("prometheus", "prometheus-node-exporter", "docker-compose"),
+    *("prometheus", "prometheus-node-exporter", "prometheus-alertmanager", "docker-compose"),
 )
 MOUNT_POINTS = ("data", "opt/kafka")
 
