@@ -11,9 +11,9 @@ from infrawatch_alerting.store import Store
 _restore = Fleet.restore
 
 
-def forgets(fleet: Fleet, hosts: Any, _states: Any, at: Any) -> Any:
+def forgets(fleet: Fleet, hosts: Any, _states: Any, *others: Any) -> Any:
     """What was pending or fired before a restart is unknown after it."""
-    return _restore(fleet, hosts, (), at)
+    return _restore(fleet, hosts, (), *others)
 
 
 async def tells_nobody(_store: Store, _connection: Any, _told: Any) -> None:

@@ -265,7 +265,8 @@ class Fleet:
     def kept_now(self, host_ids: Iterable[str]) -> list[StoredHost]:
         """Of these hosts, what is to be remembered together with the states.
 
-        It is all but those that are well and report often, while what is kept of them is not too old to tell a gap.
+        It is all but those without heartbeats that are well and report often, while what is kept of them is not too old
+        to tell a gap.
         """
         return self.kept([host_id for host_id in host_ids if self._matters(self._watches[host_id])])
 
@@ -273,6 +274,7 @@ class Fleet:
         kept_at, usual = self._kept_at.get(watch.host_id), self._usual.usual
         return (
             kept_at is None
+            or bool(watch.rules.heartbeats)  # what was heard last says when they fire
             or bool(watch.states)
             or watch.history is not None
             or (watch.last_at is not None and watch.last_at - kept_at > _BEHIND * usual)
