@@ -99,13 +99,14 @@ async def test_a_rule_that_is_changed_ends_what_a_stretch_left_firing(world: Wor
     assert len(await world.events()) == 1
 
 
-async def test_a_replica_that_died_in_a_backlog_takes_no_host_for_silent(world: World) -> None:
-    await world.rule("heartbeat", 60)
+@pytest.mark.parametrize("patience", [15, 60])
+async def test_a_replica_that_died_in_a_backlog_takes_no_host_for_silent(world: World, patience: float) -> None:
+    await world.rule("heartbeat", patience)
     await world.rule(seconds=40)
     records = [world.record(10 * number, 95 if 30 <= number < 40 else 0) for number in range(60)]
-    for begin in range(0, 60, 5):
+    for begin in range(0, 60, 10):
         replica = await world.replica()
-        for start in range(begin, begin + 5):
+        for start in range(begin, begin + 10):
             await replica.take(records[start])
     assert await world.events() == [("host-a", 340, 400, "cleared")]
 
