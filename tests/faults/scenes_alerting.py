@@ -3,8 +3,9 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +30,7 @@ _JUDGED = 'infrawatch_alerting_records_total{outcome="judged"}'
 _REPEATED = 'infrawatch_alerting_records_total{outcome="repeated"}'
 _HOUR = timedelta(hours=1)
 _INTERVAL = timedelta(seconds=10)
+_AT_A_TIME = 10_000
 
 
 async def killed(world: World) -> None:
@@ -78,6 +80,25 @@ async def away(world: World) -> None:
             "SELECT count(*) FROM alert_events WHERE NOT late AND fired_at < found_at - INTERVAL '1 minute'"
         )
     world.checks.append(at_most("late", "events found late and not marked so", early, 0))
+
+
+async def an_hour_behind(world: World) -> None:
+    """An hour of a thousand hosts: who judges it while it comes and who finds it as a backlog find the same."""
+    rules = await _begin(
+        world, Rule(), Rule(seconds=60), Rule(clear_threshold=50.0), Rule("memory"), Rule("heartbeat", 120, None)
+    )
+    await world.alerting()
+    shape = Waves(60, length=30)
+    samples = world.scale.times(360, at_least=30)
+    start = datetime.now(UTC) - samples * _INTERVAL
+    records = (
+        record
+        for number in range(samples)
+        for host in world.load.host_ids
+        for record in shape(sample(host, number, start + number * _INTERVAL))
+    )
+    await _send(world.topics, records)
+    await compare_with_undisturbed(world, rules)
 
 
 async def repeated(world: World) -> None:
@@ -177,7 +198,8 @@ async def _begin(world: World, *rules: Rule) -> list[Rule]:
     return list(rules)
 
 
-async def _send(topics: Topics, records: Sequence[dict[str, Any]]) -> None:
+async def _send(topics: Topics, records: Iterable[dict[str, Any]]) -> None:
     async with producer(topics) as sending:
-        for waiting in [await send(sending, topics, record) for record in records]:
-            await waiting
+        left = iter(records)
+        while waiting := [await send(sending, topics, record) for record in islice(left, _AT_A_TIME)]:
+            await asyncio.gather(*waiting)
