@@ -133,7 +133,11 @@ async def world(
     database: Database, make_pool: Callable[..., Pool], make_settings: Callable[..., Settings]
 ) -> AsyncIterator[World]:
     async with database.admin() as admin:
-        yield World(admin, await make_pool(), make_settings(notify_give_up_after=3600, notify_back_off_max=60))
+        yield World(
+            admin,
+            await make_pool(database_pool_size=8),
+            make_settings(notify_give_up_after=3600, notify_back_off_max=60),
+        )
 
 
 async def test_what_fires_and_what_ends_is_told_to_every_channel_that_it_is_routed_to(world: World) -> None:
@@ -195,7 +199,7 @@ async def test_a_channel_that_hangs_delays_no_other(world: World) -> None:
     await world.fire("web-1", *(f"db-{number}" for number in range(20)))
     await world.notifier.tell()
     await world.dispatcher.send_due()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(world.receivers.told("sound")) < 21:
             await world.dispatcher.send_due()
     assert world.receivers.tried.count("hangs") == world.settings.notify_concurrency
@@ -353,7 +357,7 @@ async def test_deleting_a_channel_and_telling_at_the_same_time_block_nobody(worl
         await world.pool.fetchval("SELECT 1")
         await world.admin.execute("DELETE FROM channels WHERE name = 'other'")
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(delete(), world.notifier.tell(), world.make_notifier().tell())
     await world.send()
     assert len(world.receivers.told("mail")) == 100
