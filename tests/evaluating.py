@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +12,7 @@ from infrawatch_alerting.domain.fleet import Fleet
 from infrawatch_alerting.handlers import AlertingHandler
 from infrawatch_alerting.metrics import AlertingMetrics
 from infrawatch_alerting.store import Store
-from infrawatch_alerting.store_rules import read_rulebook
+from infrawatch_alerting.store_rules import RuleReader
 from infrawatch_common.database import Pool
 from infrawatch_common.events.judgement import Rules
 from infrawatch_common.host_keys import KeyRing
@@ -40,7 +39,7 @@ class Replica:
             Fleet(10 * SECOND),
             self.store,
             self.metrics,
-            partial(read_rulebook, pool),
+            RuleReader(pool).read,
             lambda: world.now,
         )
         self.handler.assign([0], 1)

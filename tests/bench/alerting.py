@@ -11,7 +11,7 @@ import psutil
 import psycopg
 from aiokafka import AIOKafkaConsumer
 
-from bench.backlog import SPACING, Backlog, Kind, host_keys
+from bench.backlog import Backlog, Kind, host_keys
 from bench.busy import firings
 from bench.draining import MEGABYTE
 from bench.figures import Point, after_warm_up, slope
@@ -101,7 +101,7 @@ async def _judge(setting: Setting, backlog: Backlog) -> Judged:
     with fresh_database(setting.stack) as database:
         enrol(database, [(key.id, key.host_id) for key in host_keys(backlog.kind.hosts)])
         add_hosts(database, hosts)
-        add_rules_of_each(database, hosts, backlog.kind.hosts * SPACING)
+        add_rules_of_each(database, hosts, backlog.kind.hosts * backlog.kind.spacing)
         before = await decode_rate(backlog)
         settle(database)
         rate, memory, cpu = _run(setting, database, backlog)

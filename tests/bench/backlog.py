@@ -22,7 +22,8 @@ from stack import Topics, fresh_topics
 
 PARTITIONS = 12
 COLUMNS = ("id", "host_id", "timestamp", "cpu", "memory", "disk", "uptime")
-SPACING = timedelta(milliseconds=7)  # between records, up to now; half a million cover an hour
+_SPACING = timedelta(milliseconds=7)  # between records, up to now; half a million cover an hour
+_INTERVAL = timedelta(seconds=10)  # of hosts whose samples are judged, at most: more would be a gap
 _RUN = 10_000
 
 
@@ -42,6 +43,11 @@ class Kind:
     records: int  # different ones
     repeats: Repeats = Repeats.NONE
     busy: bool = False  # whether one sample in a hundred is over a threshold, as `bench.busy` says
+
+    @property
+    def spacing(self) -> timedelta:
+        """Between two records."""
+        return min(_SPACING, _INTERVAL / self.hosts) if self.busy else _SPACING
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ async def preload(stack: Stack, kind: Kind, directory: Path) -> Backlog:
         write = csv.writer(files.enter_context(rows.open("w", newline=""))).writerow
         async with producer(topics) as sending:
             batches = _Batches(sending, topics.metrics)
-            for record, again in _stream(kind, datetime.now(UTC) - kind.records * SPACING):
+            for record, again in _stream(kind, datetime.now(UTC) - kind.records * kind.spacing):
                 if not again:
                     write([record[name] for name in COLUMNS])
                 await batches.add(record)
@@ -81,7 +87,7 @@ def _stream(kind: Kind, start: datetime) -> Iterator[tuple[dict[str, Any], bool]
     run: list[dict[str, Any]] = []
     for number in range(kind.records):
         sequence, host = divmod(number, kind.hosts)
-        record = sample(f"host-{host}", sequence, start + number * SPACING)
+        record = sample(f"host-{host}", sequence, start + number * kind.spacing)
         if kind.busy and is_busy(host, sequence):
             record["cpu"] = CPU
         yield record, False

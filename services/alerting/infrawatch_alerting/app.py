@@ -26,7 +26,7 @@ from infrawatch_alerting.settings import Settings
 from infrawatch_alerting.store import Store
 from infrawatch_alerting.store_messages import MessageStore
 from infrawatch_alerting.store_notices import NoticeStore
-from infrawatch_alerting.store_rules import read_rulebook
+from infrawatch_alerting.store_rules import RuleReader
 from infrawatch_alerting.telling import CHANNEL, Notifier, compose
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> Service:
     fleet = Fleet(timedelta(seconds=settings.reporting_interval), timedelta(seconds=settings.backfill_wait))
     blind_after = timedelta(seconds=settings.blind_after)
     judge = Judge(keys, rules_of(settings))
-    handler = AlertingHandler(judge, fleet, store, metrics, partial(read_rulebook, pool), blind_after=blind_after)
+    handler = AlertingHandler(judge, fleet, store, metrics, RuleReader(pool).read, blind_after=blind_after)
     silence = Silence(handler, Sight(settings.blind_after), metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, look=silence.look)
     broker = create_broker(settings)

@@ -1,12 +1,16 @@
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from infrawatch_alerting.domain import fleet as fleet_module
 from infrawatch_alerting.domain.fleet import Facts, Fleet, Rulebook
+from infrawatch_common.alerts.rule_sets import RuleSet
 from infrawatch_common.alerts.rules import Metric, Rule
 from infrawatch_common.events import Sample, Stamp
 from records import NOW
@@ -75,3 +79,26 @@ def test_what_hosts_with_rules_of_their_own_cost_grows_with_the_hosts_and_not_wi
         return min(seconds(hosts) for _ in range(3))
 
     assert least(1600) < 8 * least(400)  # the square would be 16 times as much
+
+
+def test_rules_that_have_not_changed_are_not_made_ready_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def make(rules: list[Rule]) -> RuleSet:
+        made.append(rules)
+        return RuleSet(rules)
+
+    monkeypatch.setattr(fleet_module, "RuleSet", make)
+    fleet = Fleet(timedelta(seconds=10))
+    kept, changed = rule(1, "a"), rule(2, "b")
+    fleet.follow(book([kept, changed]), NOW)
+    for host in ("a", "b"):
+        fleet.sample(sample(host, 0, 1.0), NOW.timestamp() * 1000)
+    assert len(made) == 2
+    fleet.follow(book([kept, replace(changed, version=2, threshold=99.0)]), NOW)
+    assert len(made) == 3
+    assert fired(fleet, "a", 10) == {kept.id}
+    assert fired(fleet, "b", 10) == set()
+    fleet.follow(book([kept]), NOW)
+    fleet.follow(book([kept, changed]), NOW)
+    assert fired(fleet, "b", 20) == {changed.id}

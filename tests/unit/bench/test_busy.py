@@ -2,7 +2,7 @@ from uuid import UUID
 
 import pytest
 
-from bench.backlog import SPACING, Kind, _stream
+from bench.backlog import Kind, _stream
 from bench.busy import DURATION, THRESHOLD, firings, is_busy
 from infrawatch_common.alerts.engine import Fired, Rhythm
 from infrawatch_common.alerts.rules import Metric, Rule
@@ -18,7 +18,7 @@ def test_one_sample_in_a_hundred_is_over_the_threshold() -> None:
 
 @pytest.mark.parametrize(("hosts", "records"), [(1, 5), (1, 12), (1, 13), (1, 700), (7, 6003), (40, 9001)])
 def test_firings_are_counted_as_the_decision_makes_them(hosts: int, records: int) -> None:
-    interval = hosts * SPACING
+    interval = hosts * Kind(hosts, records, busy=True).spacing
     busy = Rule(UUID(int=1), 1, "busy", Metric.CPU, DURATION * interval, threshold=THRESHOLD)
     watches = {f"host-{host}": HostWatch("", RuleSet([busy]), Rhythm(interval)) for host in range(hosts)}
     found = 0

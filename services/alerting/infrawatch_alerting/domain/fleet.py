@@ -101,6 +101,7 @@ class Fleet:
         self._shared: list[Rule] = []
         self._own: defaultdict[str, list[Rule]] = defaultdict(list)
         self._sets: dict[tuple[UUID, ...], RuleSet] = {}
+        self._sets_before: Mapping[tuple[UUID, ...], RuleSet] = {}
         self._watches: dict[str, HostWatch] = {}
         self._excused_until: datetime | None = None
         self._pauses: Sequence[tuple[datetime, datetime]] = ()
@@ -119,13 +120,14 @@ class Fleet:
         self._shared, self._own = [], defaultdict(list)
         for rule in book.rules:
             (self._shared if rule.host_id is None else self._own[rule.host_id]).append(rule)
-        self._sets = {}
+        self._sets_before, self._sets = self._sets, {}
         self.undescribed -= book.hosts.keys() | self._book.deleted
         changes = [
             HostChange(host_id, change)
             for host_id, watch in self._watches.items()
             for change in watch.follow(self._rules_of(host_id), at, self._why(host_id))
         ]
+        self._sets_before = {}
         for host_id in self._book.deleted:
             self._watches.pop(host_id, None)
         return changes
@@ -313,7 +315,9 @@ class Fleet:
         rules += self._own.get(host_id, ())
         key = tuple(rule.id for rule in rules)
         if key not in self._sets:
-            self._sets[key] = RuleSet(rules)
+            before = self._sets_before.get(key)
+            is_same = before is not None and all(before.rules[rule.id] is rule for rule in rules)
+            self._sets[key] = before if before is not None and is_same else RuleSet(rules)
         return self._sets[key]
 
     def _why(self, host_id: str) -> Callable[[UUID], Ended]:
