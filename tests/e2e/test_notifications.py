@@ -66,6 +66,7 @@ class Scene:
         self.api, self.token, self.receiver, self._see = api, token, receiver, see
         self.channel = self.post("/channels", {"name": "on call", "kind": "webhook", "url": url, "group_interval": 0})
         self.post("/alerts", {"name": "cpu high", "selector": {}, "metric": "cpu", "threshold": 90, "duration": 0})
+        self._start = datetime.now(UTC)  # a rule judges what is newer
         self._sent = 0
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class Scene:
 
     async def see(self, cpu: float) -> None:
         self._sent += 1
-        await self._see(self._sent, cpu)
+        await self._see(self._sent, self._start + timedelta(seconds=self._sent), cpu)
 
     async def told(self, count: int) -> dict[str, Any]:
         """The message with that number, once it is there."""
@@ -98,16 +99,21 @@ async def scene(
     api = service("api", {**api_environment(database), **LOOPBACK}, "serve").start()
     command(database, "create-admin", "--email", ADMIN)
     token = command(database, "create-token", "--email", ADMIN, "--role", "operator", "--expires-in", "600")["token"]
-    service("alerting", {**alerting_environment(database, topics), **LOOPBACK}).start()
-    receiver, start = Receiver(), datetime.now(UTC)
+    alerting = service("alerting", {**alerting_environment(database, topics), **LOOPBACK}).start()
+    receiver = Receiver()
+
+    async def knows_the_rule() -> bool:
+        return alerting.metric("infrawatch_alerting_rules") == 1
+
     async with producer(topics) as sending:
 
-        async def see(number: int, cpu: float) -> None:
-            at = start + timedelta(seconds=number)
+        async def see(number: int, at: datetime, cpu: float) -> None:
             await (await send(sending, topics, sample(HOST, number, at, cpu=cpu)))
 
         with receiver.serving() as url:
-            yield Scene(api, token, receiver, url, see)
+            made = Scene(api, token, receiver, url, see)
+            await eventually(knows_the_rule, 20)
+            yield made
 
 
 async def test_a_webhook_is_told_and_every_attempt_can_be_seen_and_repeated(scene: Scene) -> None:

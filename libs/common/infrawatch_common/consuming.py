@@ -189,6 +189,7 @@ class BatchConsumer(Generic[BatchT]):
         except Exception as error:
             if not is_transient(error):
                 raise
+            self._metrics.retries.inc()
             _log.warning("not flushed, trying again", error=f"{type(error).__name__}: {error}")
 
     async def _checkpoint(self, *, patiently: bool = True) -> None:

@@ -236,15 +236,15 @@ async def waits_for_a_lock(world: World) -> bool:
 
 
 async def test_samples_are_dropped_by_the_day_once_they_are_old_and_rolled_up(world: World) -> None:
-    days = [TODAY - DAY * number for number in range(5)]
+    days = [TODAY - DAY * number for number in range(1, 6)]
     await world.write(*[sample("host-1", number, day) for number, day in enumerate(days)])
-    kept_for = timedelta(days=2)
+    kept_for = timedelta(days=3)
     assert await world.jobs.drop_metrics(kept_for) is None, "what is not rolled up stays"
     await world.roll_up_all()
     dropped = []
     while (until := await world.jobs.drop_metrics(kept_for)) is not None:
         dropped.append(until)
-    assert dropped == [TODAY - DAY * 3, TODAY - DAY * 2]
+    assert dropped == [TODAY - DAY * 4, TODAY - DAY * 3]
     assert await world.admin.fetchval("SELECT count(*) FROM metrics") == 3
     assert await world.admin.fetchval("SELECT count(*) FROM metrics_hourly") == 5
     assert await world.admin.fetchval("SELECT reached FROM maintenance WHERE task = 'metrics dropped'") == dropped[-1]
