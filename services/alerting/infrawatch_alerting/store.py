@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from infrawatch_alerting import store_history
 from infrawatch_alerting.domain.fleet import HostChange, StoredEvent, StoredHistory, StoredHost, StoredState
-from infrawatch_common.alerts.engine import Fired, Firing, Pending, Resolved
+from infrawatch_common.alerts.engine import Ended, Fired, Firing, Pending, Resolved
 from infrawatch_common.alerts.rules import Rule
 from infrawatch_common.database import Connection, Pool, columns
 
@@ -94,6 +94,12 @@ SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[
 _END_NOTICE = """
 UPDATE notices SET ended = true, event = new.event FROM unnest($1::uuid[], $2::jsonb[]) AS new (id, event)
 WHERE notices.id = new.id
+"""
+# Of an event that was deleted with its host, what people were told goes on until they are told that it has ended.
+_END_DELETED = """
+UPDATE notices SET ended = true, event = notices.event || new.ended
+FROM unnest($1::uuid[], $2::jsonb[]) AS new (id, ended)
+WHERE notices.id = new.id AND NOT notices.ended
 """
 _WAKE = "SELECT pg_notify('infrawatch_notices', 'events')"
 
@@ -222,6 +228,7 @@ class Store:
             await self._publish(connection, told)
             await self._note(connection, new, resolved)
             await self._log(connection, told)
+        await self._end_deleted(connection, decided.changes)
         return new, resolved
 
     def _event(
@@ -249,6 +256,21 @@ class Store:
             await connection.execute(_END_NOTICE, *columns(ended))
         await connection.execute(_WAKE)
 
+    async def _end_deleted(self, connection: Connection, changes: Sequence[HostChange]) -> None:
+        deleted = [
+            (host_id, change.alert_id, change.transition)
+            for host_id, change in changes
+            if isinstance(change.transition, Resolved) and change.transition.reason is Ended.HOST_DELETED
+        ]
+        if deleted:
+            await connection.execute(_LOOK, sorted({host_id for host_id, _, _ in deleted}))
+            rows = [
+                (event_id(alert_id, host_id, ended.fired_at), json.dumps(_end_of(ended)))
+                for host_id, alert_id, ended in deleted
+            ]
+            await connection.execute(_END_DELETED, *columns(rows))
+            await connection.execute(_WAKE)
+
     async def _log(self, connection: Connection, told: Sequence[tuple[str, Any]]) -> None:
         entries: dict[UUID, list[dict[str, Any]]] = {}
         newest: dict[UUID, datetime] = {}
@@ -271,6 +293,16 @@ def _fired_at(state: Pending | Firing) -> datetime | None:
 def _host(host: StoredHost) -> tuple[object, ...]:
     first, second, third = (*host.distances, None, None, None)[:3]
     return host.host_id, host.last_at, host.heard_at, first, second, third
+
+
+def _end_of(ended: Resolved) -> dict[str, Any]:
+    """What the end adds to an event as other systems read it."""
+    return {
+        "event": "resolved",
+        "resolved_at": ended.at.isoformat(),
+        "resolved_value": ended.value,
+        "resolved_reason": ended.reason.value,
+    }
 
 
 def _message(kind: str, row: Any) -> dict[str, Any]:

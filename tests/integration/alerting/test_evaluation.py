@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -142,6 +143,27 @@ async def test_a_host_that_is_purged_ends_also_under_rules_for_every_host(world:
     await replica.read_rules()
     assert await world.events() == [("host-a", 0, 15, "host_deleted")]
     assert await world.states() == 0
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_was_told_of_a_purged_host_ends_although_its_events_are_deleted(
+    world: World, *, restarted: bool
+) -> None:
+    await world.rule(seconds=0)
+    replica = await world.replica()
+    await replica.take(*world.every_ten(95, 95))
+    await world.admin.execute("UPDATE host_keys SET revoked_at = now() WHERE host_id = 'host-a'")
+    await world.admin.execute("DELETE FROM alert_events")
+    await world.admin.execute("DELETE FROM hosts WHERE id = 'host-a'")
+    await world.admin.execute("UPDATE notice_hosts SET look_at = 'infinity'")
+    world.now = NOW + 15 * SECOND
+    replica = await world.replica() if restarted else replica
+    await replica.read_rules()
+    (notice,) = await world.admin.fetch("SELECT ended, event FROM notices")
+    event = json.loads(notice["event"])
+    assert (notice["ended"], event["event"], event["resolved_reason"]) == (True, "resolved", "host_deleted")
+    assert datetime.fromisoformat(event["resolved_at"]) == world.now
+    assert await world.admin.fetchval("SELECT look_at < now() FROM notice_hosts WHERE host_id = 'host-a'")
 
 
 async def test_a_rule_is_for_the_hosts_that_it_selects_and_new_ones_join(world: World) -> None:
