@@ -135,10 +135,19 @@ async def caller(world: Any, kind: str) -> str | None:
     return str(await world.session(await world.add_user("admin", **user), **session))
 
 
+async def asked(world: Any, method: str, path: str, kind: str) -> Any:
+    """The answer; of so many calls one may find the database busy, and that answer says nothing of who may do what."""
+    for _ in range(3):
+        answer = await world.call(method, path, await caller(world, kind))
+        if answer.status_code != 503:
+            break
+    return answer
+
+
 async def test_every_caller_gets_what_the_table_says(world: Any) -> None:
     wrong = []
     for (method, path), kind in product(sorted(ACCESS), sorted(EVERYBODY)):
-        answer = await world.call(method, path.format(**PATH), await caller(world, kind))
+        answer = await asked(world, method, path.format(**PATH), kind)
         problem = answer.json() if "problem" in answer.headers.get("content-type", "") else {}
         seen = problem.get("type", "").rpartition(":")[2]
         allowed = kind in ACCESS[method, path]
