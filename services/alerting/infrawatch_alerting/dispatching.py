@@ -93,15 +93,15 @@ class Dispatcher:
         now = self._clock()
         if now >= self._next_housekeeping:
             await self._keep_house(now)
-        due = await self._store.due()
-        later = [at for at in due.values() if at > now]
-        for channel_id in [channel_id for channel_id, at in due.items() if at <= now]:
-            free = self._at_once - self._busy[channel_id]
-            if free > 0:
-                for attempt in await self._store.claim(channel_id, now, now + self._lease, free):
+        queues = await self._store.queues()
+        self._metrics.messages_waiting.set(sum(queue.waiting for queue in queues))
+        for queue in queues:
+            free = self._at_once - self._busy[queue.channel_id]
+            if queue.due_at <= now and free > 0:
+                for attempt in await self._store.claim(queue.channel_id, now, now + self._lease, free):
                     self._begin(attempt)
-        self._metrics.messages_waiting.set(await self._store.waiting())
-        return min([_POLL, *((at - now).total_seconds() for at in later)])
+        later = [(queue.due_at - now).total_seconds() for queue in queues if queue.due_at > now]
+        return min([_POLL, *later])
 
     def _begin(self, attempt: Attempt) -> None:
         self._busy[attempt.channel_id] += 1

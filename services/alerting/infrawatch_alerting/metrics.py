@@ -38,7 +38,9 @@ class AlertingMetrics(ConsumerMetrics):
             "infrawatch_alerting_outbox_records", "Events that are yet to be published.", registry=registry
         )
         self.messages_waiting = Gauge(
-            "infrawatch_alerting_messages_waiting", "Messages that are yet to be delivered.", registry=registry
+            "infrawatch_alerting_messages_waiting",
+            "Messages that are yet to be delivered to channels that are enabled.",
+            registry=registry,
         )
         self.deliveries = Counter(
             "infrawatch_alerting_deliveries",

@@ -10,7 +10,7 @@ from infrawatch_common.database import Pool, columns
 
 # A channel is behind only with what may be sent: about each host the oldest message.
 _DUE = """
-SELECT channel_id, min(next_attempt_at) FROM notifications
+SELECT channel_id, count(*) AS waiting, min(next_attempt_at) AS due_at FROM notifications
 WHERE state = 'waiting' AND channel_id IN (SELECT id FROM channels WHERE enabled)
 GROUP BY channel_id
 """
@@ -54,7 +54,6 @@ SELECT gen_random_uuid(), id, channel_id, host_id, attempts, $1, $1, 'given_up',
 FROM given_up
 RETURNING id
 """
-_WAITING = "SELECT count(*) FROM notifications WHERE state = 'waiting'"
 _CLEAN = "DELETE FROM notifications WHERE created_at < $1 AND state <> 'waiting'"
 
 
@@ -72,15 +71,23 @@ class Attempt(NamedTuple):
     created_at: datetime
 
 
+class Queue(NamedTuple):
+    """How many messages wait for a channel, and when the next attempt is due."""
+
+    channel_id: UUID
+    waiting: int
+    due_at: datetime
+
+
 class MessageStore:
     """Tables ``notifications`` and ``deliveries``. Errors of the moment are the caller's to repeat."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def due(self) -> Mapping[UUID, datetime]:
-        """Channels that messages wait for, and when the next attempt is due."""
-        return {row[0]: row[1] for row in await self._pool.fetch(_DUE)}
+    async def queues(self) -> list[Queue]:
+        """What waits for each channel that is enabled."""
+        return [Queue(*row) for row in await self._pool.fetch(_DUE)]
 
     async def claim(self, channel_id: UUID, now: datetime, lease_until: datetime, most: int) -> list[Attempt]:
         """Begin attempts of messages that are due, at most so many, each about another host."""
@@ -107,10 +114,6 @@ class MessageStore:
     async def give_up(self, now: datetime, before: datetime, detail: str) -> int:
         """Give up messages from before then, and those whose channel was deleted; how many."""
         return len(await self._pool.fetch(_GIVE_UP, now, before, detail))
-
-    async def waiting(self) -> int:
-        """How many messages wait."""
-        return int(await self._pool.fetchval(_WAITING))
 
     async def clean(self, before: datetime) -> None:
         """Delete messages from before then, with their attempts."""
