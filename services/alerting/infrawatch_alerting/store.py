@@ -9,7 +9,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from infrawatch_alerting import store_history
 from infrawatch_alerting.domain.fleet import HostChange, StoredEvent, StoredHistory, StoredHost, StoredState
-from infrawatch_common.alerts.engine import Ended, Fired, Firing, Pending, Resolved
+from infrawatch_common.alerts.engine import Ended, Fired, Resolved, fired_at_of
 from infrawatch_common.alerts.rules import Rule
 from infrawatch_common.database import Connection, Pool, columns
 
@@ -195,7 +195,7 @@ class Store:
     async def _keep_states(self, connection: Connection, changes: Sequence[HostChange]) -> None:
         latest = {(change.alert_id, host_id): change for host_id, change in changes if not change.back_filled}
         kept = [
-            (alert_id, host_id, change.rule.version, change.state.since, _fired_at(change.state))
+            (alert_id, host_id, change.rule.version, change.state.since, fired_at_of(change.state))
             for (alert_id, host_id), change in latest.items()
             if change.state is not None and change.rule is not None
         ]
@@ -284,10 +284,6 @@ class Store:
         await connection.execute(_LOCK_RULES, ids)
         logs = [json.dumps(entries[one][-self._log_size :] if self._log_size else []) for one in ids]
         await connection.execute(_LOG, ids, [newest[one] for one in ids], logs, self._log_size)
-
-
-def _fired_at(state: Pending | Firing) -> datetime | None:
-    return state.fired_at if isinstance(state, Firing) else None
 
 
 def _host(host: StoredHost) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from infrawatch_alerting.domain.fleet import StoredHistory
-from infrawatch_common.alerts.engine import Firing, Pending, Rhythm, State
+from infrawatch_common.alerts.engine import Rhythm, State, fired_at_of, state_of
 from infrawatch_common.alerts.history import Gap, History
 from infrawatch_common.database import Connection
 
@@ -51,7 +51,11 @@ def encode(history: History) -> str:
         distances=history.rhythm.distances,
         gaps=history.gaps,
         at=history.at,
-        states={alert_id: _times(state) for alert_id, state in history.states.items() if state is not None},
+        states={
+            alert_id: (state.since, fired_at_of(state))
+            for alert_id, state in history.states.items()
+            if state is not None
+        },
         idle=history.idle,
     )
     return msgspec.json.encode(document).decode()
@@ -60,12 +64,5 @@ def encode(history: History) -> str:
 def decode(document: str) -> History:
     """The history that was encoded."""
     read = msgspec.json.decode(document, type=_Document)
-    states: dict[UUID, State] = {
-        alert_id: Pending(since) if fired_at is None else Firing(since, fired_at)
-        for alert_id, (since, fired_at) in read.states.items()
-    }
+    states: dict[UUID, State] = {alert_id: state_of(*times) for alert_id, times in read.states.items()}
     return History(Rhythm(read.usual, read.distances), read.gaps, read.at, states, read.idle)
-
-
-def _times(state: Pending | Firing) -> tuple[datetime, datetime | None]:
-    return state.since, state.fired_at if isinstance(state, Firing) else None

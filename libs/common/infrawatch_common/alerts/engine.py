@@ -30,6 +30,16 @@ State = Pending | Firing | None
 """None is ok."""
 
 
+def state_of(since: datetime, fired_at: datetime | None) -> Pending | Firing:
+    """A state that is not ok, from its times; it is pending without ``fired_at``."""
+    return Pending(since) if fired_at is None else Firing(since, fired_at)
+
+
+def fired_at_of(state: State) -> datetime | None:
+    """When it fired; None for what does not."""
+    return state.fired_at if isinstance(state, Firing) else None
+
+
 class Ended(StrEnum):
     """Why something no longer fires."""
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from infrawatch_common.alerts.engine import Ended, Firing, Pending, Resolved, Rhythm, State, closed
+from infrawatch_common.alerts.engine import Ended, Firing, Resolved, Rhythm, State, closed, state_of
 from infrawatch_common.alerts.history import History
 from infrawatch_common.alerts.rules import Metric, Rule
 from infrawatch_common.alerts.watching import Change, Changes, HostWatch, RuleSet
@@ -44,7 +44,7 @@ class StoredState(NamedTuple):
     @property
     def state(self) -> State:
         """As the decision knows it."""
-        return Pending(self.since) if self.fired_at is None else Firing(self.since, self.fired_at)
+        return state_of(self.since, self.fired_at)
 
 
 class StoredHost(NamedTuple):
