@@ -10,7 +10,7 @@ from faststream import FastStream
 from faststream.specification import AsyncAPI
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from infrawatch_alerting.background import Assignments, Silence, follow_rules, publish, trouble
+from infrawatch_alerting.background import Assignments, Silence, follow_rules, trouble
 from infrawatch_alerting.dispatching import Dispatcher
 from infrawatch_alerting.domain.fleet import Fleet
 from infrawatch_alerting.domain.notices import decide
@@ -18,12 +18,11 @@ from infrawatch_alerting.domain.positions import Sight
 from infrawatch_alerting.handlers import AlertingHandler
 from infrawatch_alerting.listening import follow
 from infrawatch_alerting.metrics import AlertingMetrics
-from infrawatch_alerting.outbox import Outbox
 from infrawatch_alerting.pauses import find_pauses
 from infrawatch_alerting.sending import Senders
 from infrawatch_alerting.sending.dead_man import beat
 from infrawatch_alerting.settings import Settings
-from infrawatch_alerting.store import Store
+from infrawatch_alerting.store import SERVICE, Store
 from infrawatch_alerting.store_messages import MessageStore
 from infrawatch_alerting.store_notices import NoticeStore
 from infrawatch_alerting.store_rules import RuleReader
@@ -35,6 +34,7 @@ from infrawatch_common.host_keys import KeyRing
 from infrawatch_common.judging import Judge, rules_of
 from infrawatch_common.kafka import create_broker, producer_options, subscribe
 from infrawatch_common.notices.sealing import Sealer
+from infrawatch_common.outbox import Outbox, publish
 from infrawatch_common.service import Service
 
 
@@ -79,7 +79,7 @@ def create_app(settings: Settings) -> Service:
         "rules": partial(follow_rules, pool, handler, settings.rules_refresh),
         "notices": partial(follow, pool, CHANNEL, "telling", notifier.tell),
         "messages": dispatcher.run,
-        "outbox": partial(publish, Outbox(pool), make_producer, metrics),
+        "outbox": partial(publish, Outbox(pool, SERVICE), make_producer, metrics.outbox),
     }
     if settings.dead_man_url is not None:
         url, is_well = settings.dead_man_url.get_secret_value(), partial(trouble, consumer, pool)

@@ -1,18 +1,15 @@
-"""What alerting does beside consuming: follows rules, tells silence, publishes events."""
+"""What alerting does beside consuming: follows rules, tells silence, and says whether it is well."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 
 from infrawatch_alerting.domain.positions import Sight
 from infrawatch_alerting.handlers import AlertingHandler
 from infrawatch_alerting.listening import follow
 from infrawatch_alerting.metrics import AlertingMetrics
-from infrawatch_alerting.outbox import Outbox
 from infrawatch_common.consuming import BatchConsumer, HasConsumer
 from infrawatch_common.database import Pool, is_transient
 from infrawatch_common.logs import get_logger
@@ -20,7 +17,6 @@ from infrawatch_common.logs import get_logger
 _CHANNEL = "infrawatch_rules"
 # Changes come in bursts; a host that is new to us is soon described.
 _BURST, _SOON = 0.1, 1.0
-_PAUSE = 1.0
 
 _log = get_logger(__name__)
 
@@ -80,25 +76,6 @@ async def follow_rules(pool: Pool, handler: AlertingHandler, refresh: float) -> 
         return _SOON if handler.undescribed or not done else refresh
 
     await follow(pool, _CHANNEL, "reading of rules", read, burst=_BURST)
-
-
-async def publish(outbox: Outbox, make_producer: Callable[[], AIOKafkaProducer], metrics: AlertingMetrics) -> None:
-    """Send what is in the outbox, for ever. After a failure a new producer goes on where the last one was."""
-    while True:
-        producer = make_producer()
-        try:
-            await producer.start()
-            while True:
-                metrics.outbox.set(await outbox.count())
-                if not await outbox.publish(producer):
-                    await asyncio.sleep(_PAUSE)
-        except Exception as error:
-            if not isinstance(error, KafkaError) and not is_transient(error):
-                raise
-            _log.warning("events are not published, trying again", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(_PAUSE)
-        finally:
-            await producer.stop()
 
 
 async def trouble(consumer: BatchConsumer[Any], pool: Pool) -> str | None:

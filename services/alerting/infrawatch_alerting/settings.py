@@ -11,6 +11,8 @@ class Settings(SampleSettings, TargetSettings, RhythmSettings):
 
     # Two of them listen for changes all the time.
     database_pool_size: int = Field(8, ge=4, le=100, description="Most connections that one process opens.")
+    # Of the records of a batch, alerting keeps each sample and its verdicts until the batch is written.
+    batch_max_records: int = Field(5_000, ge=1, le=50_000, description="Most records in one transaction.")
     http_port: int = Field(28082, ge=0, le=65535, description="Port of health checks and metrics.")
     backfill_wait: float = Field(
         300.0,

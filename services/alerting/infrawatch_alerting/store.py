@@ -12,6 +12,7 @@ from infrawatch_alerting.domain.fleet import HostChange, StoredEvent, StoredHist
 from infrawatch_common.alerts.engine import Ended, Fired, Resolved, fired_at_of
 from infrawatch_common.alerts.rules import Rule
 from infrawatch_common.database import Connection, Pool, columns
+from infrawatch_common.outbox import add_events
 
 SERVICE = "alerting"
 
@@ -77,9 +78,6 @@ UPDATE alerts SET
                                            jsonb_build_object('others', $4::integer - 1)) END
 FROM unnest($1::uuid[], $2::timestamptz[], $3::jsonb[]) AS new (id, fired_at, entries)
 WHERE alerts.id = new.id
-"""
-_PUBLISH = """
-INSERT INTO outbox (topic, key, value) SELECT $1, key, value FROM unnest($2::text[], $3::jsonb[]) AS new (key, value)
 """
 # Hosts before their notices: in the order in which the notifier takes them.
 _LOOK = """
@@ -240,8 +238,8 @@ class Store:
         return identifier, rule.id, rule.version, host_id, *what, fired.since, fired.at, fired.value, found_at, late
 
     async def _publish(self, connection: Connection, told: Sequence[tuple[str, Any]]) -> None:
-        values = [json.dumps(_message(kind, row)) for kind, row in told]
-        await connection.execute(_PUBLISH, self._events_topic, [row["host_id"] for _, row in told], values)
+        events = [(row["host_id"], _message(kind, row)) for kind, row in told]
+        await add_events(connection, SERVICE, self._events_topic, events)
 
     async def _note(self, connection: Connection, new: Sequence[Any], resolved: Sequence[Any]) -> None:
         await connection.execute(_LOOK, sorted({row["host_id"] for row in (*new, *resolved)}))

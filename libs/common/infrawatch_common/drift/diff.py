@@ -5,9 +5,10 @@ from typing import Any
 
 from infrawatch_common.drift.changes import Action, Category, Change, Direction, Value
 from infrawatch_common.drift.content import Content, Packages
+from infrawatch_common.drift.facts import KERNEL_NAME, OS_NAME
 from infrawatch_common.drift.versions import Order, order
 
-_NAMES = {Category.OS: "os_info", Category.KERNEL: "kernel"}
+_NAMES = {Category.OS: OS_NAME, Category.KERNEL: KERNEL_NAME}
 _RANKS = {category: rank for rank, category in enumerate(Category)}
 _DIRECTIONS = {Order.OLDER: Direction.UPGRADED, Order.NEWER: Direction.DOWNGRADED}
 
