@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 # What of the shared library is pure as well.
-SHARED = ("alerts/*.py", "drift/*.py", "notices/addresses.py", "notices/matching.py")
+SHARED = ("alerts/*.py", "drift/*.py", "notices/addresses.py", "notices/matching.py", "schedule.py")
 DOMAINS = sorted(
     [
         *ROOT.glob("services/*/infrawatch_*/domain/*.py"),

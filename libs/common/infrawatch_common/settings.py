@@ -232,6 +232,22 @@ class SampleSettings(ConsumerSettings):
     )
 
 
+class JobSettings(ConsumerSettings):
+    """A service that has jobs beside consuming."""
+
+    job_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds after which a statement of a job is given up.")
+
+    @model_validator(mode="after")
+    def _stall_after_jobs(self) -> Self:
+        if self.stall_timeout <= self.job_timeout:
+            msg = (
+                f"{variable('stall_timeout')} ({self.stall_timeout:g} s) must be longer than "
+                f"{variable('job_timeout')} ({self.job_timeout:g} s): a batch may wait for what a job has locked"
+            )
+            raise ValueError(msg)
+        return self
+
+
 class RhythmSettings(_Settings):
     """A service that judges whether samples are missing."""
 

@@ -10,13 +10,13 @@ from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
 from infrawatch_common.events import MetricRecord
 from infrawatch_common.host_keys import KeyRing
+from infrawatch_common.jobs import Runner
 from infrawatch_common.judging import Judge, rules_of
 from infrawatch_common.kafka import create_broker, subscribe
 from infrawatch_common.service import Service
 from infrawatch_ingest.handlers import MetricsHandler
-from infrawatch_ingest.jobs import Runner
 from infrawatch_ingest.maintenance import Maintenance
-from infrawatch_ingest.metrics import IngestMetrics, JobMetrics
+from infrawatch_ingest.metrics import IngestMetrics, MaintenanceMetrics
 from infrawatch_ingest.settings import Settings
 from infrawatch_ingest.store import Store
 from infrawatch_ingest.store_jobs import JobStore
@@ -35,7 +35,7 @@ def create_app(settings: Settings) -> Service:
     last_seen_interval = timedelta(seconds=settings.last_seen_interval)
     streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max, last_seen_interval)
     store = Store(pool, metrics, streams)
-    job_metrics = JobMetrics(registry)
+    job_metrics = MaintenanceMetrics(registry)
     jobs = Runner(job_metrics).background(
         Maintenance(JobStore(pool, settings.job_timeout), settings, job_metrics).jobs()
     )

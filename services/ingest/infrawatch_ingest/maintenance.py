@@ -1,15 +1,15 @@
 """The jobs of ingest: chunks ahead, the rollup, retention."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from infrawatch_common.jobs import Job
 from infrawatch_common.logs import get_logger
+from infrawatch_common.schedule import Outcome
 from infrawatch_ingest.domain.hours import days_ahead
-from infrawatch_ingest.domain.schedule import Outcome
-from infrawatch_ingest.jobs import Job
-from infrawatch_ingest.metrics import JobMetrics
+from infrawatch_ingest.metrics import MaintenanceMetrics
 from infrawatch_ingest.settings import Settings
-from infrawatch_ingest.store_jobs import JobStore, TakenError
+from infrawatch_ingest.store_jobs import JobStore
 
 _ROLLUP_INTERVAL = 60.0
 _CHUNKS_INTERVAL = 3600.0
@@ -27,7 +27,7 @@ class Maintenance:
     """What each job does in one part of its work."""
 
     def __init__(
-        self, store: JobStore, settings: Settings, metrics: JobMetrics, now: Callable[[], datetime] = _utc_now
+        self, store: JobStore, settings: Settings, metrics: MaintenanceMetrics, now: Callable[[], datetime] = _utc_now
     ) -> None:
         self._store = store
         self._settings = settings
@@ -37,12 +37,12 @@ class Maintenance:
     def jobs(self) -> Sequence[Job]:
         """All of them."""
         return (
-            Job("chunks", _CHUNKS_INTERVAL, _alone(self.create_chunks)),
-            Job("rollup", _ROLLUP_INTERVAL, _alone(self.roll_up)),
-            Job("metrics retention", _RETENTION_INTERVAL, _alone(self.drop_metrics)),
-            Job("rollup retention", _RETENTION_INTERVAL, _alone(self.drop_hourly)),
-            Job("dead letter retention", _RETENTION_INTERVAL, _alone(self.delete_dead_letters)),
-            Job("stream retention", _RETENTION_INTERVAL, _alone(self.delete_streams)),
+            Job("chunks", _CHUNKS_INTERVAL, self.create_chunks),
+            Job("rollup", _ROLLUP_INTERVAL, self.roll_up),
+            Job("metrics retention", _RETENTION_INTERVAL, self.drop_metrics),
+            Job("rollup retention", _RETENTION_INTERVAL, self.drop_hourly),
+            Job("dead letter retention", _RETENTION_INTERVAL, self.delete_dead_letters),
+            Job("stream retention", _RETENTION_INTERVAL, self.delete_streams),
         )
 
     async def create_chunks(self) -> Outcome:
@@ -86,13 +86,3 @@ class Maintenance:
         days = timedelta(days=self._settings.stream_retention_days)
         deleted = await self._store.delete_streams(days, self._settings.streams_per_host, _DELETIONS)
         return Outcome.MORE if deleted == _DELETIONS else Outcome.DONE
-
-
-def _alone(part: Callable[[], Awaitable[Outcome]]) -> Callable[[], Awaitable[Outcome]]:
-    async def run() -> Outcome:
-        try:
-            return await part()
-        except TakenError:
-            return Outcome.TAKEN
-
-    return run

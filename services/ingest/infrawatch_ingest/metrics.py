@@ -1,17 +1,12 @@
 """Every metric of ingest; what all consumers have is in ``infrawatch_common.metrics``."""
 
-import time
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from infrawatch_common.events import Reason
-from infrawatch_common.metrics import ConsumerMetrics
-from infrawatch_ingest.domain.schedule import Outcome
+from infrawatch_common.metrics import ConsumerMetrics, JobMetrics
 
 STORED = "stored"
 DUPLICATE = "duplicate"
-
-_JOB_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class IngestMetrics(ConsumerMetrics):
@@ -33,29 +28,11 @@ class IngestMetrics(ConsumerMetrics):
             self.records.labels(str(outcome))
 
 
-class JobMetrics:
+class MaintenanceMetrics(JobMetrics):
     """What the jobs do. Only the replica that runs a job at the moment knows the gauges of it."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._seconds = Histogram(
-            "infrawatch_ingest_job_duration_seconds",
-            "Time of one part of a job.",
-            ["job"],
-            buckets=_JOB_SECONDS,
-            registry=registry,
-        )
-        self._runs = Counter(
-            "infrawatch_ingest_job_runs",
-            "Parts of jobs by outcome: done, more to do, taken by another replica, failed by an error of the moment.",
-            ["job", "outcome"],
-            registry=registry,
-        )
-        self._last_success = Gauge(
-            "infrawatch_ingest_job_last_success_timestamp_seconds",
-            "When this replica last did a part of a job; 0 before.",
-            ["job"],
-            registry=registry,
-        )
+        super().__init__("ingest", registry)
         self.rolled_up = Counter(
             "infrawatch_ingest_rollup_hours", "Hours of hosts computed for the rollup.", registry=registry
         )
@@ -73,16 +50,3 @@ class JobMetrics:
         )
         for table in ("metrics", "metrics_hourly"):
             self.dropped_chunks.labels(table)
-
-    def expect(self, job: str) -> None:
-        """Show a job before its first run."""
-        self._last_success.labels(job).set(0)
-        for outcome in Outcome:
-            self._runs.labels(job, outcome)
-
-    def observe(self, job: str, outcome: Outcome, seconds: float) -> None:
-        """Note one part of a job."""
-        self._seconds.labels(job).observe(seconds)
-        self._runs.labels(job, outcome).inc()
-        if outcome in (Outcome.DONE, Outcome.MORE):
-            self._last_success.labels(job).set(time.time())

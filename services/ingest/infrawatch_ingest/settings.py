@@ -4,20 +4,16 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from infrawatch_common.settings import SampleSettings, variable
+from infrawatch_common.settings import JobSettings, SampleSettings, variable
 from infrawatch_ingest.domain.hours import MARK_HOLDS
 
 
-class Settings(SampleSettings):
+class Settings(SampleSettings, JobSettings):
     """What ingest can be told."""
 
     http_port: int = Field(28081, ge=0, le=65535, description="Port of health checks and metrics.")
     last_seen_interval: float = Field(
         30.0, ge=0, le=3600, description="Seconds by which a sample must be newer for a host's last_seen to be written."
-    )
-
-    job_timeout: float = Field(
-        60.0, gt=0, le=3600, description="Seconds after which a statement of a job (rollup, retention) is given up."
     )
     chunks_ahead_days: int = Field(
         3, ge=1, le=30, description="Days ahead for which the chunks of the samples are made."
@@ -39,16 +35,6 @@ class Settings(SampleSettings):
     stream_retention_days: int = Field(
         30, ge=1, le=36_500, description="Days after its last record that an agent's run is kept."
     )
-
-    @model_validator(mode="after")
-    def _stall_after_jobs(self) -> Self:
-        if self.stall_timeout <= self.job_timeout:
-            msg = (
-                f"{variable('stall_timeout')} ({self.stall_timeout:g} s) must be longer than "
-                f"{variable('job_timeout')} ({self.job_timeout:g} s): a batch may wait for what a job has locked"
-            )
-            raise ValueError(msg)
-        return self
 
     @model_validator(mode="after")
     def _rollup_is_consistent(self) -> Self:

@@ -1,14 +1,13 @@
 """The database's side of the jobs. Each part is one short transaction, and one replica at a time runs it."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from infrawatch_common.database import Connection, Pool
+from infrawatch_common.jobs import alone
 from infrawatch_ingest.domain.hours import DAY, begin_of_day, days_of, hour_of
-
-_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended('infrawatch ingest: ' || $1, 0))"
 
 # A writer relies on marks that it made before its transaction began. So marks count as settled only when they are
 # older than every transaction that is still open.
@@ -75,10 +74,6 @@ WHERE host_streams.host_id = old.host_id AND host_streams.instance = old.instanc
 """
 
 HostHour = tuple[datetime, str]
-
-
-class TakenError(Exception):
-    """Another replica runs this job at the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +152,8 @@ class JobStore:
             status = await connection.execute(_DELETE_STREAMS, older_than, per_host, most, timeout=self._timeout)
             return int(status.rpartition(" ")[2])
 
-    @asynccontextmanager
-    async def _alone(self, job: str) -> AsyncIterator[Connection]:
-        async with self._pool.acquire() as connection, connection.transaction():
-            if not await connection.fetchval(_TRY_LOCK, job):
-                raise TakenError(job)
-            yield connection
+    def _alone(self, job: str) -> AbstractAsyncContextManager[Connection]:
+        return alone(self._pool, "ingest", job)
 
 
 def _of_one_day(due: Sequence[HostHour]) -> list[HostHour]:

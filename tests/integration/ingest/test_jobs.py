@@ -14,10 +14,11 @@ from prometheus_client import CollectorRegistry
 from infrawatch_common.database import Pool
 from infrawatch_common.events.batch import Batch, sort_out
 from infrawatch_common.events.judgement import Rules
+from infrawatch_common.jobs import TakenError
 from infrawatch_ingest.domain.hours import MARK_HOLDS
 from infrawatch_ingest.metrics import IngestMetrics
 from infrawatch_ingest.store import Store
-from infrawatch_ingest.store_jobs import JobStore, TakenError
+from infrawatch_ingest.store_jobs import JobStore
 from infrawatch_ingest.store_marks import HourMarks
 from infrawatch_ingest.store_streams import Streams
 from records import host_key, sample, signed

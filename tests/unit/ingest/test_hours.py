@@ -20,7 +20,6 @@ from infrawatch_ingest.domain.hours import (
     holds_for,
     hour_of,
 )
-from infrawatch_ingest.domain.schedule import Outcome, pause_after
 from records import FakeMessage
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -78,17 +77,3 @@ def test_what_is_remembered_is_bounded_and_the_hour_that_was_marked_first_goes_f
     for hour in range(5):
         marks.remember([(TWELVE + hour, "a")], NOON, 0.0)
     assert marks.missing({TWELVE + hour: {"a"} for hour in range(5)}, 1.0) == [(TWELVE, "a"), (TWELVE + 1, "a")]
-
-
-def test_a_job_rests_as_long_as_it_worked_while_there_is_more() -> None:
-    assert pause_after(Outcome.MORE, took=0.8, failures=0, interval=60) == 0.8
-
-
-@pytest.mark.parametrize(("failures", "seconds"), [(1, 2), (3, 8), (50, 300)])
-def test_a_job_that_fails_waits_longer_each_time(failures: int, seconds: float) -> None:
-    assert pause_after(Outcome.FAILED, took=0, failures=failures, interval=3600) == seconds
-
-
-@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.TAKEN])
-def test_a_job_with_nothing_left_to_do_waits_for_its_interval(outcome: Outcome) -> None:
-    assert pause_after(outcome, took=1, failures=0, interval=60) == 60

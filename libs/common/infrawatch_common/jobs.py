@@ -1,23 +1,42 @@
-"""What ingest does beside consuming: each job in the background, for ever, on one replica at a time."""
+"""What a service does beside consuming: each job in the background, for ever, on one replica at a time."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from infrawatch_common.database import is_transient
+from infrawatch_common.database import Connection, Pool, is_transient
 from infrawatch_common.logs import get_logger
-from infrawatch_ingest.domain.schedule import Outcome, pause_after
-from infrawatch_ingest.metrics import JobMetrics
+from infrawatch_common.metrics import JobMetrics
+from infrawatch_common.schedule import Outcome, pause_after
+
+_TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
 
 _log = get_logger(__name__)
 
 
+class TakenError(Exception):
+    """Another replica runs this job at the moment."""
+
+
+@asynccontextmanager
+async def alone(pool: Pool, service: str, job: str) -> AsyncIterator[Connection]:
+    """A transaction in which no other replica of the service does the job. Raises ``TakenError`` where one does."""
+    async with pool.acquire() as connection, connection.transaction():
+        if not await connection.fetchval(_TRY_LOCK, f"infrawatch {service}: {job}"):
+            raise TakenError(job)
+        yield connection
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work in parts, each a short transaction that may end anywhere; ``interval`` in seconds, when nothing is left."""
+    """Work in parts, each a short transaction that may end anywhere; ``interval`` in seconds, when nothing is left.
+
+    ``run`` does one part, and raises ``TakenError`` while another replica is at it.
+    """
 
     name: str
     interval: float
@@ -57,6 +76,8 @@ class Runner:
     async def _attempt(self, job: Job, failures: int) -> Outcome:
         try:
             return await job.run()
+        except TakenError:
+            return Outcome.TAKEN
         except Exception as error:
             if not is_transient(error):
                 raise

@@ -1,4 +1,4 @@
-"""When a job runs again."""
+"""When a job runs again: a decision of outcomes and times alone."""
 
 from enum import StrEnum
 

@@ -6,9 +6,9 @@ import pytest
 from asyncpg import LockNotAvailableError
 from prometheus_client import CollectorRegistry
 
-from infrawatch_ingest.domain.schedule import Outcome
-from infrawatch_ingest.jobs import Job, Runner
-from infrawatch_ingest.metrics import JobMetrics
+from infrawatch_common.jobs import Job, Runner, TakenError
+from infrawatch_common.metrics import JobMetrics
+from infrawatch_common.schedule import Outcome
 
 
 class Stopped(BaseException):
@@ -30,7 +30,7 @@ async def run(*results: Outcome | Exception) -> tuple[list[float], CollectorRegi
         if not waiting:
             raise Stopped
 
-    runner = Runner(JobMetrics(registry), clock=lambda: 0.0, pause=pause)
+    runner = Runner(JobMetrics("ingest", registry), clock=lambda: 0.0, pause=pause)
     job = Job("rollup", 60.0, work)
     [task] = runner.background([job]).values()
     with pytest.raises(Stopped):
@@ -56,7 +56,7 @@ async def test_a_job_that_is_cancelled_ends() -> None:
         await asyncio.Event().wait()
         return Outcome.DONE
 
-    [task] = Runner(JobMetrics(CollectorRegistry())).background([Job("rollup", 60.0, work)]).values()
+    [task] = Runner(JobMetrics("ingest", CollectorRegistry())).background([Job("rollup", 60.0, work)]).values()
     running = asyncio.create_task(task())
     await asyncio.sleep(0)
     running.cancel()
@@ -65,7 +65,8 @@ async def test_a_job_that_is_cancelled_ends() -> None:
 
 
 async def test_when_a_job_last_succeeded_can_be_seen() -> None:
-    _, registry = await run(Outcome.TAKEN)
+    pauses, registry = await run(TakenError("rollup"))
+    assert pauses == [60.0]
     name, labels = "infrawatch_ingest_job_last_success_timestamp_seconds", {"job": "rollup"}
     assert registry.get_sample_value(name, labels) == 0
     _, registry = await run(Outcome.DONE)
