@@ -18,6 +18,7 @@ from infrawatch_alerting.app import create_app as create_alerting
 from infrawatch_alerting.settings import Settings as AlertingSettings
 from infrawatch_api.app import openapi_document
 from infrawatch_common.events import MetricRecord, SnapshotRecord
+from infrawatch_common.events.published import AlertEvent, DriftEvent
 from infrawatch_common.service import Service
 from infrawatch_common.settings import ConsumerSettings
 from infrawatch_ingest.app import create_app as create_ingest
@@ -27,6 +28,8 @@ from settings_page import settings_page
 HERE = Path(__file__).parent
 METRICS_TOPIC = "infrawatch.metrics.v1"
 SNAPSHOTS_TOPIC = "infrawatch.snapshots.v1"
+ALERT_EVENTS_TOPIC = "infrawatch.alert-events.v1"
+DRIFT_EVENTS_TOPIC = "infrawatch.drift-events.v1"
 
 
 def main() -> int:
@@ -45,6 +48,8 @@ def contracts() -> dict[str, str]:
     documents: dict[str, Callable[[], Any]] = {
         "events/metrics.v1.schema.json": lambda: _event_schema(MetricRecord, METRICS_TOPIC),
         "events/snapshots.v1.schema.json": lambda: _event_schema(SnapshotRecord, SNAPSHOTS_TOPIC),
+        "events/alert-events.v1.schema.json": lambda: _event_schema(AlertEvent, ALERT_EVENTS_TOPIC),
+        "events/drift-events.v1.schema.json": lambda: _event_schema(DriftEvent, DRIFT_EVENTS_TOPIC),
         "asyncapi/agent.json": _agent_asyncapi,
         "asyncapi/ingest.json": lambda: asyncio.run(_asyncapi(IngestSettings, create_ingest)),
         "asyncapi/alerting.json": lambda: asyncio.run(_asyncapi(AlertingSettings, create_alerting)),

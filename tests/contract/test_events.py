@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import BaseModel
 
+from event_schemas import SCHEMAS, validator
 from infrawatch_agent import records as agent
 from infrawatch_agent.domain.signing import sign
 from infrawatch_common.events import (
@@ -21,16 +21,15 @@ from infrawatch_common.events import (
     check_signature,
     decode,
 )
+from infrawatch_common.events.published import AlertEvent, DriftEvent
 
-SCHEMAS = Path(__file__).parents[2] / "schemas" / "events"
-MODELS: dict[str, type[BaseModel]] = {"metrics.v1": MetricRecord, "snapshots.v1": SnapshotRecord}
+MODELS: dict[str, type[BaseModel]] = {
+    "metrics.v1": MetricRecord,
+    "snapshots.v1": SnapshotRecord,
+    "alert-events.v1": AlertEvent,
+    "drift-events.v1": DriftEvent,
+}
 EXAMPLES = sorted((SCHEMAS / "examples").glob("*/*/*.json"))
-
-
-def validator(kind: str) -> Draft202012Validator:
-    schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text())
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema, format_checker=FormatChecker())
 
 
 VALIDATORS = {kind: validator(kind) for kind in MODELS}

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import psycopg
 from aiokafka import AIOKafkaConsumer
 
+from event_schemas import validator
 from infrawatch_common.alerts.engine import Fired, Resolved, Rhythm
 from infrawatch_common.alerts.rules import Metric, Rule
 from infrawatch_common.alerts.watching import HostWatch, RuleSet
@@ -22,6 +23,7 @@ from stack import Database, Service, Topics, alerting_environment, eventually
 MakeService = Callable[..., Service]
 GiveKeys = Callable[[list[str]], None]
 HOSTS = [f"host-{number}" for number in range(20)]
+SCHEMA = validator("alert-events.v1")
 INTERVAL = timedelta(seconds=10)
 
 Events = set[tuple[str, datetime, datetime | None]]
@@ -102,6 +104,7 @@ async def published(topics: Topics, rules: Sequence[Rule], wanted: int) -> dict[
                 message = await consumer.getone()
                 event = json.loads(message.value or b"{}")
                 if event["alert_id"] in ids:
+                    SCHEMA.validate(event)
                     assert message.key == event["host_id"].encode()
                     key = event["event"], UUID(event["id"])
                     found[key] = found.get(key, 0) + 1
