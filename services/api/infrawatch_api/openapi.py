@@ -12,6 +12,8 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from infrawatch_api.authentication import PUBLIC
+from infrawatch_api.csv_export import CSV
+from infrawatch_api.csv_export import MEDIA_TYPE as CSV_MEDIA_TYPE
 from infrawatch_api.dependencies import dependencies
 from infrawatch_api.problems import MEDIA_TYPE, PROBLEMS, Problem
 from infrawatch_api.routing import documented
@@ -65,6 +67,8 @@ def openapi_document() -> dict[str, Any]:
         operation["security"] = [] if handler.opt.get(PUBLIC) else [{_BEARER: []}]
         # Litestar would describe its own form of errors.
         operation["responses"].pop("400", None)
+        if handler.opt.get(CSV):
+            _add_csv(operation["responses"]["200"])
         operation["responses"] |= {str(status): _problem(status) for status in _statuses(operation, handler)}
     document["components"]["schemas"] |= _problem_schemas()
     tidied: dict[str, Any] = _tidy(document)
@@ -97,6 +101,14 @@ def _statuses(operation: dict[str, Any], handler: HTTPRouteHandler) -> list[int]
     if any(parameter["in"] == "path" for parameter in parameters):
         statuses.add(404)
     return sorted(statuses)
+
+
+def _add_csv(answer: dict[str, Any]) -> None:
+    answer["content"][CSV_MEDIA_TYPE] = {"schema": {"type": "string"}}
+    answer.setdefault("headers", {})["X-Truncated"] = {
+        "description": "Of a CSV file: whether there were more rows than it may have.",
+        "schema": {"type": "string", "enum": ["true", "false"]},
+    }
 
 
 def _problem(status: int) -> dict[str, Any]:

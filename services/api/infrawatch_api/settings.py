@@ -135,6 +135,7 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSet
     page_size: int = Field(100, ge=1, le=10_000, description="Items of a page when the request names no limit.")
     page_size_max: int = Field(1000, ge=1, le=10_000, description="Most items of a page; larger limits mean this one.")
     points_max: int = Field(10_000, ge=1, le=100_000, description="Most samples of a page, and most buckets.")
+    csv_rows_max: int = Field(100_000, ge=1, le=10_000_000, description="Most rows of a CSV file.")
     query_hosts_max: int = Field(1000, ge=1, le=100_000, description="Most hosts that one question may be about.")
     host_silent_after: float = Field(
         120.0, ge=1, le=86_400, description="Seconds without record after which a host counts as silent."
