@@ -44,6 +44,7 @@ def compare(acknowledged: Iterable[str], attempted: Iterable[str], stored: Itera
 
 
 Shape = Callable[[dict[str, Any]], Sequence[dict[str, Any]]]
+Form = Callable[[dict[str, Any]], bytes]  # how a record is written as JSON
 
 
 def as_it_is(record: dict[str, Any]) -> Sequence[dict[str, Any]]:
@@ -57,9 +58,15 @@ class Load:
 
     topics: Topics
     hosts: int = 20
+    form: Form = body
     acknowledged: set[str] = field(default_factory=set)
     attempted: set[str] = field(default_factory=set)
     _sequence: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def topic(self) -> str:
+        """Where the records go."""
+        return self.topics.metrics
 
     @property
     def host_ids(self) -> list[str]:
@@ -72,36 +79,46 @@ class Load:
         return sample(host, self._sequence[host], datetime.now(UTC), **changes)
 
     async def send(self, producer: AIOKafkaProducer, rounds: int, shape: Shape = as_it_is) -> None:
-        """Send ``rounds`` samples of every host, and wait for each to be acknowledged.
+        """Send ``rounds`` records of every host, and wait for each to be acknowledged.
 
-        ``shape`` makes of each sample what is sent instead: the same twice, for instance.
+        ``shape`` makes of each record what is sent instead: the same twice, for instance.
         """
         waiting = []
         for _ in range(rounds):
             for host in self.host_ids:
                 for record in shape(self.next_record(host)):
                     self.attempted.add(record["id"])
-                    waiting.append((record["id"], await send(producer, self.topics, record)))
-        for name, future in waiting:
+                    waiting.append((record, await send(producer, self.topics, record, form=self.form)))
+        for record, future in waiting:
             await future
-            self.acknowledged.add(name)
+            self.note(record)
+
+    def note(self, record: dict[str, Any]) -> None:
+        """This record was acknowledged."""
+        self.acknowledged.add(record["id"])
 
     async def verdict(self, database: Database) -> Verdict:
         """The comparison now."""
         return compare(self.acknowledged, self.attempted, await stored_ids(database))
 
 
-async def send(producer: AIOKafkaProducer, topics: Topics, record: dict[str, Any], key: HostKey | None = None) -> Any:
-    """Send one record as its host would; the future of its acknowledgement."""
-    value = body(record)
-    header = signature(key or host_key(record["host_id"]), value, topics.metrics)
-    return await producer.send(topics.metrics, value, key=record["host_id"].encode(), headers=[header])
+async def send(
+    producer: AIOKafkaProducer, topics: Topics, record: dict[str, Any], key: HostKey | None = None, form: Form = body
+) -> Any:
+    """Send one record, a sample or a snapshot, as its host would; the future of its acknowledgement."""
+    topic = topics.snapshots if "packages" in record else topics.metrics
+    value = form(record)
+    header = signature(key or host_key(record["host_id"]), value, topic)
+    return await producer.send(topic, value, key=record["host_id"].encode(), headers=[header])
+
+
+_IDS = "SELECT id::text FROM metrics UNION ALL SELECT id::text FROM snapshot_sightings"
 
 
 async def stored_ids(database: Database) -> list[str]:
-    """The ids of all rows and of all dead letters that have one."""
+    """The ids of all rows and of all dead letters that have one; of snapshots, a row is a sighting."""
     async with database.admin() as connection:
-        rows = await connection.fetch("SELECT id::text FROM metrics")
+        rows = await connection.fetch(_IDS)
         letters = await connection.fetch("SELECT value FROM dead_letters")
     named = (_ID.search(letter["value"] or b"") for letter in letters)
     return [row[0] for row in rows] + [found[1].decode() for found in named if found]
@@ -116,4 +133,5 @@ def producer(topics: Topics) -> AIOKafkaProducer:
         linger_ms=5,
         request_timeout_ms=180_000,  # longer than any outage that a test makes
         max_batch_size=65_536 - 1024,
+        max_request_size=16 * 2**20,  # so that what is too large is refused by the broker
     )

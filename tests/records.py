@@ -63,8 +63,8 @@ class FakeMessage:
         return int(self.appended_at.timestamp() * 1000)
 
 
-def signed(record: dict[str, Any], key: HostKey | None = None, **message: Any) -> FakeMessage:
+def signed(record: dict[str, Any], key: HostKey | None = None, topic: str = TOPIC, **message: Any) -> FakeMessage:
     """A message that its host signed."""
     key = key or host_key(record["host_id"])
     value = body(record)
-    return FakeMessage(value, record["host_id"].encode(), [signature(key, value)], **message)
+    return FakeMessage(value, record["host_id"].encode(), [signature(key, value, topic)], topic, **message)
