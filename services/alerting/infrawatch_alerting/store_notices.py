@@ -9,18 +9,25 @@ from uuid import UUID, uuid4
 
 from infrawatch_alerting.domain.notices import Channel, Decision, HostNotices, Notice, Silence, Told, What
 from infrawatch_common.database import Connection, Pool, columns
-from infrawatch_common.notices.matching import Match
+from infrawatch_common.notices.matching import Kind, Match
 
 # Another replica may have some of them in hand: those are its own to decide.
 _TAKE = """
 SELECT host_id FROM notice_hosts WHERE look_at <= $1 ORDER BY look_at, host_id LIMIT $2 FOR UPDATE SKIP LOCKED
 """
 _NOTICES = """
-SELECT host_id, id, found_at, event, ended FROM notices WHERE host_id = ANY ($1) ORDER BY fired_at, id
+SELECT host_id, id, found_at, event, ended, kind FROM notices WHERE host_id = ANY ($1) ORDER BY fired_at, id
 """
 _TOLD = """
 SELECT host_id, notice_id, channel_id, told_at, notices_told.ended
 FROM notices_told JOIN notices ON notices.id = notice_id WHERE host_id = ANY ($1)
+"""
+# Drift is settled as soon as it is told, and may be found anew: what was told of it is in the messages.
+_TOLD_BEFORE = """
+SELECT notifications.host_id, drift.id, channel_id, max(created_at)
+FROM unnest($1::uuid[]) AS drift (id)
+JOIN notifications ON jsonb_path_query_array(message, '$.items[*].event.id') @> jsonb_build_array(drift.id::text)
+WHERE notifications.host_id = ANY ($2) GROUP BY notifications.host_id, drift.id, channel_id
 """
 _MESSAGES = """
 SELECT host_id, channel_id, max(created_at) FROM notifications
@@ -107,8 +114,12 @@ class NoticeStore:
         notices: dict[str, list[Notice]] = defaultdict(list)
         told: dict[str, dict[tuple[UUID, UUID], Told]] = defaultdict(dict)
         messages: dict[str, dict[UUID, datetime]] = defaultdict(dict)
-        for host_id, identifier, found_at, event, ended in await connection.fetch(_NOTICES, host_ids):
-            notices[host_id].append(Notice(identifier, found_at, json.loads(event), ended))
+        for host_id, identifier, found_at, event, ended, kind in await connection.fetch(_NOTICES, host_ids):
+            notices[host_id].append(Notice(identifier, found_at, json.loads(event), ended, Kind(kind)))
+        drift = [one.id for some in notices.values() for one in some if one.kind is Kind.DRIFT]
+        told_before = await connection.fetch(_TOLD_BEFORE, drift, host_ids) if drift else []
+        for host_id, notice_id, channel_id, told_at in told_before:
+            told[host_id][notice_id, channel_id] = Told(told_at, ended=True)
         for host_id, notice_id, channel_id, told_at, ended in await connection.fetch(_TOLD, host_ids):
             told[host_id][notice_id, channel_id] = Told(told_at, ended)
         longest = max((channel.group_interval for channel in channels), default=timedelta(0))

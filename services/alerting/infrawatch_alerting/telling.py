@@ -7,6 +7,7 @@ from typing import Any
 from infrawatch_alerting.domain.message import title_and_text
 from infrawatch_alerting.domain.notices import Channel, What
 from infrawatch_alerting.store_notices import HostFacts, NoticeStore
+from infrawatch_common.notices.matching import Kind
 
 CHANNEL = "infrawatch_notices"
 _AT_A_TIME = 100
@@ -42,13 +43,13 @@ class Notifier:
 def compose(
     channel: Channel, host: HostFacts, items: Sequence[tuple[What, Mapping[str, Any]]], now: datetime
 ) -> dict[str, Any]:
-    """A message as it is stored, and as a webhook gets it."""
+    """A message as it is stored, and as a webhook gets it: an alert, unless it tells of drift alone."""
     told = [{"what": what.value, "event": dict(event)} for what, event in items]
     late = any(event["late"] for _, event in items)
     named = {"id": host.id, "name": host.name, "tags": dict(host.tags)}
     title, text = title_and_text(named, told, late, now)
     return {
-        "type": "alert",
+        "type": (Kind.DRIFT if all(what is What.CHANGED for what, _ in items) else Kind.ALERT).value,
         "channel": channel.name,
         "host": named,
         "late": late,

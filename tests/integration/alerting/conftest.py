@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from notifying import Teller
 
 from evaluating import World
 from infrawatch_alerting.settings import Settings
@@ -49,3 +50,16 @@ async def world(database: Database, make_pool: Callable[..., Pool]) -> AsyncIter
         await made.host("host-a", env="prod")
         await made.host("host-b", env="test")
         yield made
+
+
+@pytest.fixture
+async def teller(
+    database: Database, make_pool: Callable[..., Pool], make_settings: Callable[..., Settings]
+) -> AsyncIterator[Teller]:
+    """What tells people, without channels."""
+    async with database.admin() as admin:
+        yield Teller(
+            admin,
+            await make_pool(database_pool_size=8),
+            make_settings(notify_give_up_after=3600, notify_back_off_max=60),
+        )

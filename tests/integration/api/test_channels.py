@@ -112,7 +112,7 @@ async def test_a_channel_of_apprise_has_no_signing_secret(operator: Operator) ->
 
 async def test_the_notifier_reads_what_was_said(operator: Operator) -> None:
     await add_host(operator.world, "web-1")
-    routes = [{"severities": ["critical", "warning"], "host_ids": ["web-1"]}, {"selector": {"env": "prod"}}]
+    routes = [{"severities": ["critical", "warning"], "host_ids": ["web-1"]}, {"kinds": ["alert", "drift"]}]
 
     channel = await operator.created(routes=routes, group_interval=0, repeat_interval=None, send_resolved=False)
 
@@ -163,7 +163,7 @@ async def test_a_change_sets_what_it_names_and_is_noted(operator: Operator) -> N
     changes: list[dict[str, Any]] = [
         {"name": "others"},
         {"routes": []},
-        {"routes": [{"severities": ["critical"]}]},
+        {"routes": [{"severities": ["critical"], "kinds": ["alert"]}]},
         {"send_resolved": False},
         {"group_interval": "PT5M"},
         {"repeat_interval": None},

@@ -15,6 +15,7 @@ from bench.plans import explain
 from fleet import START
 from infrawatch_api.domain.deliveries import Outcome
 from infrawatch_api.store import deliveries
+from infrawatch_common.notices.drift_notices import drift_notice_id
 from telling import add_attempt, add_channel, add_message, message
 
 DELIVERIES = "/api/v1/deliveries"
@@ -110,6 +111,21 @@ async def test_attempts_are_filtered(world: Any, ledger: list[Attempt]) -> None:
         assert len(wanted) < len(ledger)
 
 
+async def test_what_a_snapshot_shows_leads_to_the_attempts_that_told_it(world: Any, ledger: list[Attempt]) -> None:
+    snapshot_id, event_id = uuid4(), uuid4()
+    channel_id, other = UUID(ledger[0].channel_id), UUID(ledger[1].channel_id)
+    told = [
+        await add_message(world, one, "web-1", event_id, drift_notice_id(snapshot_id), at=START)
+        for one in (channel_id, other)
+    ]
+    attempts = [str(await add_attempt(world, one, at=START, outcome="delivered")) for one in told]
+
+    for query in ({"snapshot_id": str(snapshot_id)}, {"event_id": str(event_id), "snapshot_id": str(snapshot_id)}):
+        assert {item["id"] for item in await pages(world, **query)} == set(attempts)
+    assert await pages(world, snapshot_id=str(uuid4())) == []
+    assert await pages(world, event_id=str(ledger[0].event_id), snapshot_id=str(snapshot_id)) == []
+
+
 async def test_one_attempt_is_shown_with_its_message(world: Any, ledger: list[Attempt]) -> None:
     viewer = await world.signed_in("viewer")
     failed = next(one for one in ledger if one.outcome == "failed" and one.host_id == "web-0")
@@ -145,6 +161,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"outcome": "lost"}, "outcome"),
     ({"notification_id": "x"}, "notification_id"),
     ({"event_id": "x"}, "event_id"),
+    ({"snapshot_id": "x"}, "snapshot_id"),
     ({"from": "yesterday"}, "from"),
     ({"to": "2026-11-22T10:00:00"}, "to"),
     ({"from": "2026-11-22T10:00:00Z", "to": "2026-11-22T10:00:00Z"}, "from"),
@@ -235,7 +252,7 @@ async def test_a_page_is_found_by_an_index_whatever_is_asked(world: Any) -> None
         (deliveries.question(filters, position, 50, world.clock.now), most, filters)
         for filters, position, most in questions
     ]
-    asked.append(((deliveries._OF_EVENT, [str(event_id)]), 40, deliveries.Filters()))
+    asked.append(((deliveries._OF_EVENTS, [[str(event_id)]]), 40, deliveries.Filters()))
     for (statement, arguments), most, filters in asked:
         # With the values and without: the server may plan a prepared statement either way.
         for mode in ("force_custom_plan", "force_generic_plan"):

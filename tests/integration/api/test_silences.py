@@ -2,31 +2,19 @@
 
 import asyncio
 import json
-import random
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
 from alert_rules import fields_of
 from fleet import add_host
-from infrawatch_common.alerts.rules import Severity
-from infrawatch_common.notices.matching import Match, Subject
 
 SILENCES = "/api/v1/silences"
 NOBODY = f"{SILENCES}/0193a000-0000-7000-8000-000000000000"
 UPGRADE: dict[str, Any] = {"match": {"selector": {"env": "prod"}}, "reason": "upgrade", "duration": "PT1H"}
 HOUR = timedelta(hours=1)
-_EVENT = """
-INSERT INTO alert_events (id, alert_id, version, host_id, name, metric, comparison, threshold, severity, since,
-                          fired_at, value, found_at, late, resolved_at, resolved_reason)
-VALUES ($1, $2, 1, $3, 'cpu high', 'cpu', '>=', 90, $4, $5, $5, 97.5, $5, FALSE, $6, $7)
-"""
-_RULE = """
-INSERT INTO alerts (name, host_id, selector, metric, threshold, duration, severity, enabled)
-VALUES ('x', $1, $2, 'cpu', 90, '1 min', $3, $4) RETURNING id
-"""
 
 
 class Operator:
@@ -58,12 +46,6 @@ class Operator:
         answer = await self.world.get(SILENCES, self.token, params=query)
         assert answer.status_code == 200, answer.text
         return [silence["reason"] for silence in answer.json()["items"]]
-
-    async def preview(self, match: Any, **query: Any) -> Any:
-        body = {"match": match, "duration": 60}
-        answer = await self.world.post(f"{SILENCES}/preview", self.token, json=body, params=query)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
     def moment(self, hours: float) -> str:
         """So many hours from now."""
@@ -97,7 +79,7 @@ async def test_the_notifier_reads_what_was_said_and_is_told_at_once(operator: Op
     await add_host(operator.world, "web-1")
     told: list[str] = []
     await operator.world.admin.add_listener("infrawatch_notices", lambda *notice: told.append(notice[3]))
-    match = {"severities": ["critical", "info"], "host_ids": ["web-1"], "selector": {"env": "prod"}}
+    match = {"severities": ["critical", "info"], "host_ids": ["web-1"], "selector": {"env": "prod"}, "kinds": ["drift"]}
 
     await operator.created(match=match, starts_at=operator.moment(1), ends_at=operator.moment(2), duration=None)
 
@@ -116,6 +98,10 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({"match": {"severities": ["fatal"]}}, ["match.severities.0"]),
     ({"match": {}}, ["match"]),
     ({"match": {"severities": ["info", "warning", "critical"]}}, ["match"]),
+    ({"match": {"kinds": ["alert"]}}, ["match"]),
+    ({"match": {"kinds": ["drift"], "severities": ["info", "warning", "critical"]}}, ["match"]),
+    ({"match": {"kinds": ["tea"]}}, ["match.kinds.0"]),
+    ({"match": {"kinds": ["drift"], "alert_ids": [str(uuid4())]}}, ["match.alert_ids"]),
     ({"duration": None}, ["ends_at"]),
     ({"ends_at": "2190-01-01T00:00:00Z"}, ["ends_at"]),
     ({"ends_at": "2190-01-01T00:00:00Z", "duration": None}, ["ends_at"]),
@@ -141,6 +127,16 @@ async def test_to_hide_everything_one_has_to_say_so(operator: Operator) -> None:
 
     assert '"everything": true' in refused.json()["detail"]
     assert silence["match"] == {}
+
+
+async def test_to_hide_all_of_a_kind_one_has_to_say_so(operator: Operator) -> None:
+    for kind, said in (("alert", "every alert event"), ("drift", "all drift")):
+        refused = await operator.create(match={"kinds": [kind]})
+        silence = await operator.created(match={"kinds": [kind]}, everything=True)
+
+        assert f"matches {said}, so that" in str(refused.json())
+        assert silence["match"] == {"kinds": [kind]}
+        assert await operator.read(silence) == silence
 
 
 async def test_a_silence_is_moved_within_its_bounds(operator: Operator) -> None:
@@ -271,76 +267,3 @@ async def test_there_are_most_numbers(make_world: Any) -> None:
 async def test_a_silence_that_is_not_there_is_a_404(operator: Operator) -> None:
     for method, body in (("GET", None), ("PATCH", {"reason": "x"}), ("DELETE", None)):
         assert (await operator.world.call(method, NOBODY, operator.token, json=body)).status_code == 404
-
-
-async def test_a_preview_counts_what_a_silence_would_hide(operator: Operator) -> None:
-    world = operator.world
-    await add_host(world, "web-1", tags={"env": "prod"})
-    await add_host(world, "web-2", tags={"env": "prod"})
-    await add_host(world, "old", tags={"env": "prod"}, retired=world.clock.now)
-    await add_host(world, "dev-1", tags={"env": "dev"})
-    on_prod, on_web, _, disabled = [
-        await world.admin.fetchval(_RULE, *rule)
-        for rule in (
-            (None, '{"env": "prod"}', "critical", True),
-            ("web-1", "{}", "warning", True),
-            ("dev-1", "{}", "warning", True),
-            (None, "{}", "warning", False),
-        )
-    ]
-    newest = world.clock.now - HOUR
-    for number in range(5):
-        await world.admin.execute(_EVENT, uuid4(), on_prod, "web-1", "critical", newest - number * HOUR, None, None)
-    await world.admin.execute(_EVENT, uuid4(), on_web, "web-2", "warning", newest, newest, "cleared")
-    await world.admin.execute(_EVENT, uuid4(), on_web, "web-2", "warning", newest - 200 * HOUR, newest, "cleared")
-    await world.admin.execute(_EVENT, uuid4(), on_web, "dev-1", "warning", newest, None, None)
-
-    seen = await operator.preview({"selector": {"env": "prod"}}, limit=2)
-
-    assert (seen["everything"], seen["hosts"], seen["alerts"]) == (False, 2, 2)
-    assert (seen["firing_count"], seen["events_in_7_days"]) == (5, 6)
-    assert [event["fired_at"] for event in seen["firing"]] == [operator.moment(-1), operator.moment(-2)]
-    assert {event["host_id"] for event in seen["firing"]} == {"web-1"}
-    everything = await operator.preview({})
-    assert (everything["everything"], everything["hosts"], everything["alerts"]) == (True, 3, 3)
-    assert (everything["firing_count"], everything["events_in_7_days"]) == (6, 7)
-    assert (await operator.preview({"alert_ids": [str(disabled)]}))["alerts"] == 0
-    assert await operator.listed() == []
-
-
-async def test_a_preview_of_what_cannot_be_is_refused(operator: Operator) -> None:
-    for body, field in (
-        ({"match": {"host_ids": ["gone"]}, "duration": 60}, "match.host_ids"),
-        ({"match": {}}, "ends_at"),
-        ({"match": {}, "duration": 60, "reason": "x"}, "reason"),
-    ):
-        assert fields_of(await operator.world.post(f"{SILENCES}/preview", operator.token, json=body)) == [field]
-
-
-async def test_the_database_matches_as_the_notifier_does(operator: Operator) -> None:
-    rng, world = random.Random(3), operator.world
-    rules = [UUID(int=number + 1) for number in range(3)]
-    names, tags = ["a", "b", "c"], {}
-    for name in names[:2]:
-        tags[name] = {key: rng.choice("xy") for key in rng.sample(["env", "role"], rng.randrange(3))}
-        await add_host(world, name, tags=tags[name])
-    for rule in rules:
-        await world.admin.execute(
-            "INSERT INTO alerts (id, name, metric, duration) VALUES ($1, 'x', 'cpu', 'PT1M')", rule
-        )
-    subjects = []
-    for number in range(60):
-        subject = Subject(name := rng.choice(names), tags.get(name, {}), rng.choice(list(Severity)), rng.choice(rules))
-        fired_at = world.clock.now - number * timedelta(minutes=1)
-        values = uuid4(), subject.alert_id, name, subject.severity, fired_at, None, None
-        await world.admin.execute(_EVENT, *values)
-        subjects.append(subject)
-    for _ in range(60):
-        match = Match(
-            frozenset(rng.sample(list(Severity), rng.randrange(1, 3))) if rng.random() < 0.4 else None,
-            frozenset(rng.sample(names[:2], rng.randrange(1, 3))) if rng.random() < 0.4 else None,
-            frozenset(rng.sample(rules, rng.randrange(1, 3))) if rng.random() < 0.4 else None,
-            {rng.choice(["env", "role"]): rng.choice("xy")} if rng.random() < 0.4 else {},
-        )
-        seen = await operator.preview(match.as_json())
-        assert seen["firing_count"] == sum(map(match.covers, subjects)), match

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infrawatch_alerting.domain.message import _REASONS, Mood, mood_of, plain, title_and_text
+from infrawatch_alerting.domain.message import _REASONS, Mood, mood_of, title_and_text
+from infrawatch_alerting.domain.words import plain
 from infrawatch_common.alerts.engine import Ended
 
 HOST = {"id": "host-abc", "name": "web 1", "tags": {}}

@@ -23,10 +23,10 @@ from infrawatch_api.domain.channels import (
     strange_routes,
     trial_message,
 )
-from infrawatch_api.domain.matches import is_everything, named, overlong, strangers
+from infrawatch_api.domain.matches import all_of_kinds, excess, named, strangers
 from infrawatch_api.secrets import new_signing_secret
 from infrawatch_common.alerts.rules import Severity
-from infrawatch_common.notices.matching import Match, Subject
+from infrawatch_common.notices.matching import Kind, Match, Subject
 
 START, HOUR = datetime(2026, 11, 22, 10, tzinfo=UTC), timedelta(hours=1)
 BOUNDS = Bounds(routes=3, ids=2, interval=24 * HOUR)
@@ -42,17 +42,31 @@ matches = st.builds(
     st.none() | st.frozensets(names, min_size=1),
     st.none() | st.frozensets(alert_ids, min_size=1),
     tags,
+    st.none() | st.frozensets(st.sampled_from(Kind), min_size=1),
 )
-subjects = st.builds(Subject, names, tags, st.sampled_from(Severity), alert_ids)
+subjects = st.builds(Subject, names, tags, st.sampled_from(Severity), alert_ids) | st.builds(
+    Subject, names, tags, st.sampled_from(Severity), st.none(), st.just(Kind.DRIFT)
+)
+ALL = {
+    "every event and all drift": set(Kind),
+    "every alert event": {Kind.ALERT},
+    "all drift": {Kind.DRIFT},
+    None: set(),
+}
 
 
 @given(matches, st.lists(subjects, max_size=8))
-def test_what_is_everything_leaves_nothing_out(match: Match, subjects: list[Subject]) -> None:
-    outsider = Subject("elsewhere", {}, Severity.INFO, UUID(int=99))
-    if is_everything(match):
-        assert all(match.covers(subject) for subject in [*subjects, outsider])
-    else:
-        assert not all(match.covers(outsider._replace(severity=severity)) for severity in Severity)
+def test_of_what_a_match_takes_in_all_nothing_is_left_out(match: Match, subjects: list[Subject]) -> None:
+    outsiders = {
+        Kind.ALERT: Subject("elsewhere", {}, Severity.INFO, UUID(int=99)),
+        Kind.DRIFT: Subject("elsewhere", {}, Severity.INFO, None, Kind.DRIFT),
+    }
+    whole = ALL[all_of_kinds(match)]
+
+    for kind, outsider in outsiders.items():
+        covered = [match.covers(outsider._replace(severity=severity)) for severity in Severity]
+        assert all(covered) is (kind in whole)
+    assert all(match.covers(subject) for subject in subjects if subject.kind in whole)
 
 
 @given(matches)
@@ -72,6 +86,9 @@ def test_a_match_is_read_from_json_as_it_is_told(match: Match) -> None:
         {"host_ids": "web-1"},
         {"alert_ids": ["x"]},
         {"alert_ids": []},
+        {"kinds": []},
+        {"kinds": ["drift", "metrics"]},
+        {"kinds": "drift"},
         {"selector": {"env": 1}},
         {"tags": {}},
     ],
@@ -97,8 +114,17 @@ def test_of_many_unknown_ids_some_are_named_and_the_others_counted() -> None:
     (sentence,) = strangers(match, match.host_ids or frozenset(), "match").values()
 
     assert sentence == "should name what is there; there is no host web-0, web-1, web-2, web-3, web-4 and 3 more"
-    assert overlong(match, 7, "match") == {"match.host_ids": "should have at most 7 ids"}
-    assert overlong(match, 8, "match") == {}
+    assert excess(match, 7, "match") == {"match.host_ids": "should have at most 7 ids"}
+    assert excess(match, 8, "match") == {}
+
+
+@given(matches, st.lists(subjects, max_size=8))
+def test_alerts_are_refused_where_nothing_could_be_meant(match: Match, subjects: list[Subject]) -> None:
+    if excess(match, 3, "match"):
+        assert list(excess(match, 3, "match")) == ["match.alert_ids"]
+        assert not any(match.covers(subject) for subject in subjects)
+    else:
+        assert any(map(match.is_for, Kind))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +136,8 @@ def test_of_many_unknown_ids_some_are_named_and_the_others_counted() -> None:
         ({"routes": (Match(),) * 4}, {"routes"}),
         ({"routes": (Match(), Match(host_ids=frozenset("abc")))}, {"routes.1.host_ids"}),
         ({"routes": (Match(alert_ids=frozenset({uuid4(), uuid4(), uuid4()})),)}, {"routes.0.alert_ids"}),
+        ({"routes": (Match(alert_ids=frozenset({uuid4()}), kinds=frozenset({Kind.DRIFT})),)}, {"routes.0.alert_ids"}),
+        ({"routes": (Match(alert_ids=frozenset({uuid4()}), kinds=frozenset(Kind)),)}, set()),
         ({"group_interval": timedelta(0)}, set()),
         ({"group_interval": 25 * HOUR}, {"group_interval"}),
         ({"repeat_interval": None}, set()),

@@ -1,19 +1,16 @@
 """A message in words, as it is read on a telephone at night."""
 
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from infrawatch_alerting.domain.drift_text import changes_of, drift_lines
+from infrawatch_alerting.domain.words import counted, long, moment, plain, shown
 from infrawatch_common.alerts.rules import Severity
 
-_LINES_MAX = 20
-_LONGEST_NAME = 200
-# Controls and what reverses or hides text; what others named stays on one line, and reads as it is.
-_UNSEEN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]+"
-)
+_ITEMS_MAX = 20
+_CHANGES_MAX = 20  # of all drift in a message
 _WORDS = {
     "fired": "fired",
     "still_firing": "still firing",
@@ -53,29 +50,28 @@ def title_and_text(
 ) -> tuple[str, str]:
     """A line, and some lines more, of what is told about a host.
 
-    ``host`` has ``id`` and ``name``; an item has ``what`` and ``event``, which is as other systems read it.
+    ``host`` has ``id`` and ``name``; an item has ``what`` and ``event``, which is as other systems read it: an
+    alert event, or what one snapshot of the host shows to have changed.
     """
-    ordered = sorted(items, key=lambda item: (item["what"] == "resolved", _ORDER[item["event"]["severity"]]))
-    lines = [line for item in ordered[:_LINES_MAX] for line in _lines(item, now)]
-    if len(ordered) > _LINES_MAX:
-        lines.append(f"and {len(ordered) - _LINES_MAX} more")
+    ordered = sorted(items, key=_rank)
+    told = ordered[:_ITEMS_MAX]
+    changes_max = max(_CHANGES_MAX // max(sum(map(_is_drift, told)), 1), 1)
+    lines: list[str] = []
+    for item in told:
+        lines += drift_lines(item["event"], changes_max) if _is_drift(item) else _lines(item, now)
+    if len(ordered) > len(told):
+        lines.append(f"and {len(ordered) - len(told)} more")
     if late:
-        lines.append("Found late: it happened while messages were not sent or samples were missing.")
+        lines.append("Found late: it happened while messages were not sent, or samples or snapshots were missing.")
     return _title(_host(host), ordered, late), "\n".join([f"Host: {_host(host)}", *lines])
 
 
 def mood_of(items: Sequence[Mapping[str, Any]]) -> Mood:
-    """That of the worst item; what only ended is good."""
+    """That of the worst item, drift too; what only ended is good."""
     firing = [item["event"]["severity"] for item in items if item["what"] != "resolved"]
     if firing:
         return _MOODS[min(firing, key=_ORDER.__getitem__)]
     return Mood.GOOD if items else Mood.INFO
-
-
-def plain(text: str) -> str:
-    """What somebody else named, on one line and without characters that cannot be seen."""
-    seen = _UNSEEN.sub(" ", text).strip()
-    return seen if len(seen) <= _LONGEST_NAME else seen[: _LONGEST_NAME - 1] + "…"
 
 
 def _host(host: Mapping[str, Any]) -> str:
@@ -83,38 +79,53 @@ def _host(host: Mapping[str, Any]) -> str:
     return f"{name} ({identifier})" if name and name != identifier else identifier
 
 
+def _is_drift(item: Mapping[str, Any]) -> bool:
+    return bool(item["what"] == "changed")
+
+
+def _rank(item: Mapping[str, Any]) -> tuple[bool, int, bool]:
+    return item["what"] == "resolved", _ORDER[item["event"]["severity"]], _is_drift(item)
+
+
 def _title(host: str, ordered: Sequence[Mapping[str, Any]], late: bool) -> str:
     first = ordered[0]
+    drift = [item["event"] for item in ordered if _is_drift(item)]
+    alerts = len(ordered) - len(drift)
+    if _is_drift(first):
+        subject = changes_of(drift)
+        more = [counted(alerts, "alert")] if alerts else []
+    else:
+        subject = plain(first["event"]["name"])
+        more = [*([f"{alerts - 1} more"] if alerts > 1 else []), *([changes_of(drift)] if drift else [])]
     severity = "resolved" if first["what"] == "resolved" else first["event"]["severity"]
-    more = f" and {len(ordered) - 1} more" if len(ordered) > 1 else ""
     mark = ", late" if late else ""
-    return f"[{severity}{mark}] {plain(first['event']['name'])} on {host}{more}"
+    return f"[{severity}{mark}] {subject} on {host}" + "".join(f" and {one}" for one in more)
 
 
 def _lines(item: Mapping[str, Any], now: datetime) -> list[str]:
     event = item["event"]
     head = f"{event['severity']}: {plain(event['name'])}, {_WORDS[item['what']]}"
-    since = _time(event["since"])
+    since = moment(event["since"])
     late = " (found late)" if event.get("late") else ""
     lines = [
         "",
         head,
         f"  {_condition(event)}",
-        f"  since {_shown(since)}, fired at {_shown(_time(event['fired_at']))}{late}",
+        f"  since {shown(since)}, fired at {shown(moment(event['fired_at']))}{late}",
     ]
     if event.get("resolved_at") is not None:
         lines.append(_ended(event, since))
     else:
-        lines.append(f"  for {_long(now - since)} when this was written")
+        lines.append(f"  for {long(now - since)} when this was written")
     return lines
 
 
 def _ended(event: Mapping[str, Any], since: datetime) -> str:
-    at = _time(event["resolved_at"])
+    at = moment(event["resolved_at"])
     reason = _REASONS.get(event["resolved_reason"], str(event["resolved_reason"]).replace("_", " "))
     value = event.get("resolved_value")
     measured = "" if value is None else f" ({_METRICS[event['metric']]} {_number(event, value)})"
-    return f"  resolved at {_shown(at)} after {_long(at - since)}: {reason}{measured}"
+    return f"  resolved at {shown(at)} after {long(at - since)}: {reason}{measured}"
 
 
 def _condition(event: Mapping[str, Any]) -> str:
@@ -127,23 +138,3 @@ def _condition(event: Mapping[str, Any]) -> str:
 def _number(event: Mapping[str, Any], value: float) -> str:
     digits = f"{value:.2f}".rstrip("0").rstrip(".")
     return f"{digits} s" if event["metric"] == "uptime" else f"{digits} %"
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _shown(at: datetime) -> str:
-    """RFC 3339, in UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _long(duration: timedelta) -> str:
-    """The two largest units: ``3 d 4 h``, ``1 min 5 s``, ``0 s``."""
-    seconds = max(int(duration.total_seconds()), 0)
-    parts: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
-        amount, seconds = divmod(seconds, size)
-        if amount or (unit == "s" and not parts):
-            parts.append(f"{amount} {unit}")
-    return " ".join(parts[:2])

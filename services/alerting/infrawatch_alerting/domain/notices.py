@@ -7,16 +7,17 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from infrawatch_common.alerts.rules import Severity
-from infrawatch_common.notices.matching import Match, Subject
+from infrawatch_common.notices.matching import Kind, Match, Subject
 
 
 class What(StrEnum):
-    """What is told of an event."""
+    """What is told of an event; ``CHANGED`` is all that is ever told of drift."""
 
     FIRED = "fired"
     STILL_FIRING = "still_firing"
     NO_LONGER_SILENCED = "no_longer_silenced"
     RESOLVED = "resolved"
+    CHANGED = "changed"
 
 
 class Channel(NamedTuple):
@@ -39,12 +40,16 @@ class Silence(NamedTuple):
 
 
 class Notice(NamedTuple):
-    """An event that is on, or has ended and is not told to everybody yet; ``event`` is as other systems read it."""
+    """An event that is on, or has ended and is not told to everybody yet; ``event`` is as other systems read it.
+
+    Drift has happened, and so has ended when it is found.
+    """
 
     id: UUID
     found_at: datetime
     event: Mapping[str, Any]
     ended: bool
+    kind: Kind = Kind.ALERT
 
 
 class Told(NamedTuple):
@@ -86,7 +91,8 @@ def decide(host: HostNotices, channels: Sequence[Channel], silences: Sequence[Si
     """Decide for one host; ``silences`` are those that were, are or will be in force since its notices were found.
 
     What begins to fire is told unless it is silenced, and once the silence is over if it fires then. What was told is
-    told to have ended, silenced or not. Between two messages to a channel about a host lies its group interval.
+    told to have ended, silenced or not. Drift is told once, unless it is silenced when it is found or would be told.
+    Between two messages to a channel about a host lies its group interval.
     """
     messages: dict[UUID, Sequence[Item]] = {}
     waiting: set[UUID] = set()
@@ -132,6 +138,10 @@ def _told_now(
     notice: Notice, told: Told | None, repeat: timedelta | None, hiding: Sequence[Silence], now: datetime
 ) -> tuple[What | None, list[datetime]]:
     """What a channel is told of a notice that it has not been told to have ended, and when else."""
+    if notice.kind is Kind.DRIFT:
+        moments = (notice.found_at, now)
+        is_hidden = any(silence.starts_at <= at < silence.ends_at for silence in hiding for at in moments)
+        return (None if is_hidden else What.CHANGED), []
     until = [silence.ends_at for silence in hiding if silence.starts_at <= now < silence.ends_at]
     if until:
         return None, until
@@ -145,4 +155,5 @@ def _told_now(
 
 def _subject(host: HostNotices, notice: Notice) -> Subject:
     severity = Severity(notice.event["severity"])
-    return Subject(host.host_id, host.tags, severity, UUID(notice.event["alert_id"]))
+    alert_id = UUID(notice.event["alert_id"]) if notice.kind is Kind.ALERT else None
+    return Subject(host.host_id, host.tags, severity, alert_id, notice.kind)

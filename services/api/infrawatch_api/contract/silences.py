@@ -17,8 +17,9 @@ _Reason = Annotated[StrictStr, StringConstraints(min_length=1, max_length=4096, 
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """A silence: from ``starts_at`` until before ``ends_at`` nothing is told of what begins to fire and matches.
-    ``created_by``, and ``ended_by``, who ended it before its time, are email addresses, null once that user is deleted.
+    """A silence: from ``starts_at`` until before ``ends_at`` nothing is told of what begins to fire and matches, nor
+    ever of drift that is found then. ``created_by``, and ``ended_by``, who ended it before its time, are email
+    addresses, null once that user is deleted.
     """
 
     id: UUID
@@ -34,7 +35,7 @@ class Silence(msgspec.Struct, frozen=True):
 
 class SilenceScope(Body):
     """What a silence would hide, and when: from now without ``starts_at``, until ``ends_at`` or for ``duration``. A
-    match that hides everything, such as ``{}``, needs ``everything``.
+    match that hides everything, or all of a kind, such as ``{}``, needs ``everything``.
     """
 
     match: NewEventMatch
@@ -51,7 +52,7 @@ class SilenceScope(Body):
 
 class NewSilence(SilenceScope):
     """A silence to create: from now without ``starts_at``, until ``ends_at`` or for ``duration``. A match that hides
-    everything, such as ``{}``, needs ``everything``.
+    everything, or all of a kind, such as ``{}``, needs ``everything``.
     """
 
     reason: _Reason
@@ -76,10 +77,18 @@ class SilenceChange(Body):
         return Wish(self.starts_at, self.ends_at)
 
 
+class DriftCounts(msgspec.Struct, frozen=True):
+    """How often hosts were seen changed, by the severity of the worst change that was seen then."""
+
+    critical: int
+    warning: int
+    info: int
+
+
 class SilencePreview(msgspec.Struct, frozen=True):
     """What a silence would hide: ``hosts`` in service and enabled ``alerts`` that it matches, and what of it is
-    ``firing`` now, ``firing_count`` in all; ``events_in_7_days`` fired in the last seven days, by today's tags. With
-    ``everything`` nothing at all would be told.
+    ``firing`` now, ``firing_count`` in all; ``events_in_7_days`` fired, and ``drift_in_7_days`` was seen, in the last
+    seven days, by today's tags. With ``everything`` nothing of its kinds would be told of any host.
     """
 
     everything: bool
@@ -88,3 +97,4 @@ class SilencePreview(msgspec.Struct, frozen=True):
     firing_count: int
     firing: list[AlertEvent]
     events_in_7_days: int
+    drift_in_7_days: DriftCounts

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from infrawatch_api.domain.durations import iso_8601
-from infrawatch_api.domain.matches import overlong, strangers
+from infrawatch_api.domain.matches import excess, strangers
 from infrawatch_common.notices.matching import Match
 
 
@@ -60,7 +60,7 @@ def objections(definition: Definition, bounds: Bounds) -> dict[str, str]:
     if len(definition.routes) > bounds.routes:
         found["routes"] = f"should be at most {bounds.routes}"
     for number, route in enumerate(definition.routes):
-        found |= overlong(route, bounds.ids, _field(number))
+        found |= excess(route, bounds.ids, _field(number))
     for name in ("group_interval", "repeat_interval"):
         if (interval := getattr(definition, name)) is not None and interval > bounds.interval:
             found[name] = f"should be at most {iso_8601(bounds.interval)}"

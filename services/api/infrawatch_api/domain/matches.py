@@ -1,23 +1,32 @@
-"""What is wrong with what operators say of events: matches that are too long, unknown, or broader than they look."""
+"""What is wrong with what operators say is meant: matches that are too long, unknown, or broader than they look."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from infrawatch_common.alerts.rules import Severity
-from infrawatch_common.notices.matching import Match
+from infrawatch_common.notices.matching import Kind, Match
 
 _NAMED = 5
+_ALL = {
+    frozenset(Kind): "every event and all drift",
+    frozenset({Kind.ALERT}): "every alert event",
+    frozenset({Kind.DRIFT}): "all drift",
+}
 
 
-def is_everything(match: Match) -> bool:
-    """Whether no event escapes it, however it is written."""
-    return match._replace(severities=None) == Match() and (
-        match.severities is None or match.severities >= set(Severity)
-    )
+def all_of_kinds(match: Match) -> str | None:
+    """Of what nothing escapes it, however it is written: everything, or all of a kind; None if something does."""
+    if match._replace(severities=None, kinds=None) != Match():
+        return None
+    if match.severities is not None and not match.severities >= set(Severity):
+        return None
+    return _ALL[match.kinds or frozenset(Kind)]
 
 
-def overlong(match: Match, most: int, field: str) -> dict[str, str]:
-    """Its lists of more than ``most`` ids, by field; a sentence each."""
+def excess(match: Match, most: int, field: str) -> dict[str, str]:
+    """What there cannot be of it, by field, a sentence each: lists of more than ``most`` ids, alerts of drift."""
+    if match.alert_ids is not None and not match.is_for(Kind.ALERT):
+        return {f"{field}.alert_ids": "should be left out where kinds has no alert: drift is of no alert"}
     return {
         f"{field}.{name}": f"should have at most {most} ids"
         for name in ("host_ids", "alert_ids")

@@ -21,6 +21,7 @@ from infrawatch_api.pagination import Cursor, Limit, paging
 from infrawatch_api.problems import PROBLEMS, Kind, ProblemError, not_found
 from infrawatch_api.routes.parameters import HostIdFilter, checked_host_id
 from infrawatch_api.store import channels, deliveries, notifications
+from infrawatch_common.notices.drift_notices import drift_notice_id
 
 _DeliveryId = Annotated[UUID, PathParameter(description="Id of a delivery.")]
 
@@ -34,6 +35,7 @@ async def list_deliveries(  # noqa: PLR0913 - each filter is a parameter
     outcome: Annotated[Outcome | None, QueryParameter(description="How the attempt went.")] = None,
     notification_id: Annotated[UUID | None, QueryParameter(description="Id of the message.")] = None,
     event_id: Annotated[UUID | None, QueryParameter(description="Id of an alert event that was told.")] = None,
+    snapshot_id: Annotated[UUID | None, QueryParameter(description="Id of a snapshot whose changes were told.")] = None,
     start: Annotated[
         str | None, QueryParameter(name="from", description="RFC 3339 time at or after which they began.")
     ] = None,
@@ -46,7 +48,7 @@ async def list_deliveries(  # noqa: PLR0913 - each filter is a parameter
     since, until = period(start, end)
     host_id = checked_host_id(host_id)
     async with api.database.transaction() as connection:
-        about = await deliveries.messages_about(connection, event_id) if event_id is not None else None
+        about = await deliveries.messages_about(connection, _told_of(event_id, snapshot_id))
         filters = deliveries.Filters(channel_id, host_id, outcome, notification_id, about, since, until)
         found = await deliveries.page(connection, filters, wanted.after, wanted.fetch, api.clock())
     return wanted.page(found, lambda delivery: [delivery.started_at, delivery.id])
@@ -89,6 +91,12 @@ async def resend(
         detail = {"resent_of": str(delivery.notification_id), "notification_id": str(notification_id)}
         await act.write(connection, Action.DELIVERY_RESENT, str(delivery_id), channel=delivery.channel, **detail)
     return QueuedMessage(notification_id)
+
+
+def _told_of(event_id: UUID | None, snapshot_id: UUID | None) -> list[UUID]:
+    """Ids, as messages have them, of all that shall have been told."""
+    drift = drift_notice_id(snapshot_id) if snapshot_id is not None else None
+    return [one for one in (event_id, drift) if one is not None]
 
 
 def _refusal(delivery: Delivery, channel: channels.Stored | None) -> str | None:

@@ -11,9 +11,16 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED, HTTP_204_NO_CON
 
 from infrawatch_api.api import ActDependency, Api, ApiDependency, CallerDependency
 from infrawatch_api.contract.common import Page
-from infrawatch_api.contract.silences import NewSilence, Silence, SilenceChange, SilencePreview, SilenceScope
+from infrawatch_api.contract.silences import (
+    DriftCounts,
+    NewSilence,
+    Silence,
+    SilenceChange,
+    SilencePreview,
+    SilenceScope,
+)
 from infrawatch_api.domain.audit import Action
-from infrawatch_api.domain.matches import is_everything, named, overlong, strangers
+from infrawatch_api.domain.matches import all_of_kinds, excess, named, strangers
 from infrawatch_api.domain.roles import Role
 from infrawatch_api.domain.silences import SilenceState, Span, moved, planned
 from infrawatch_api.guards import requires
@@ -60,14 +67,17 @@ async def create_silence(
     data: JSONBody[NewSilence], api: ApiDependency, caller: CallerDependency, act: ActDependency
 ) -> Silence:
     """What begins to fire and matches is not told while it is in force; what fires on when it ends is told then. What
-    was told as firing is told as resolved all the same. There is a most number of silences (409).
+    was told as firing is told as resolved all the same. Drift that is found meanwhile and matches is never told. There
+    is a most number of silences (409).
     """
     match = data.match.match()
     span = _planned(api, data, match, act.at)
-    if is_everything(match) and not data.everything:
+    everything = all_of_kinds(match)
+    if everything is not None and not data.everything:
         raise invalid(
             "match",
-            'matches every event, so that nothing would be told of any host; if you mean that, add "everything": true',
+            f"matches {everything}, so that none of it would be told of any host; if you mean that,"
+            ' add "everything": true',
         )
     async with api.database.transaction() as connection:
         await _refuse_strangers(connection, match)
@@ -99,12 +109,13 @@ async def preview_silence(data: JSONBody[SilenceScope], api: ApiDependency, limi
         await _refuse_strangers(connection, match)
         hosts, alerts = await hiding.count_matched(connection, match)
         return SilencePreview(
-            everything=is_everything(match),
+            everything=all_of_kinds(match) is not None,
             hosts=hosts,
             alerts=alerts,
             firing_count=await hiding.count_firing(connection, match),
             firing=await hiding.firing(connection, match, wanted.limit),
             events_in_7_days=await hiding.count_since(connection, match, now - _WEEK),
+            drift_in_7_days=DriftCounts(**await hiding.count_drift_since(connection, match, now - _WEEK)),
         )
 
 
@@ -172,7 +183,7 @@ def _state(text: str | None) -> SilenceState | None:
 
 
 def _planned(api: Api, data: SilenceScope, match: Match, now: datetime) -> Span:
-    found = overlong(match, api.settings.match_ids_max, "match")
+    found = excess(match, api.settings.match_ids_max, "match")
     if found:
         raise invalid_fields(found)
     return _agreed(planned(data.wish(), now, timedelta(seconds=api.settings.silence_duration_max)))

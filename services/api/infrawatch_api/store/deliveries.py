@@ -1,6 +1,7 @@
 """The ledger of attempts to send."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -33,9 +34,9 @@ _GET = (
     + _FROM
     + "LEFT JOIN users ON users.id = n.requested_by WHERE d.id = $1"
 )
-_OF_EVENT = """
+_OF_EVENTS = """
 SELECT id FROM notifications
-WHERE jsonb_path_query_array(message, '$.items[*].event.id') @> jsonb_build_array($1::text)
+WHERE jsonb_path_query_array(message, '$.items[*].event.id') @> to_jsonb($1::text[])
 """
 
 
@@ -102,9 +103,11 @@ async def get(connection: Connection, delivery_id: UUID, now: datetime) -> Deliv
     return DeliveryWithMessage(**_told(row, now), **more)
 
 
-async def messages_about(connection: Connection, event_id: UUID) -> tuple[UUID, ...]:
-    """The messages that tell of an alert event."""
-    return tuple(row["id"] for row in await connection.fetch(_OF_EVENT, str(event_id)))
+async def messages_about(connection: Connection, event_ids: Sequence[UUID]) -> tuple[UUID, ...] | None:
+    """The messages that tell of all these events; None if there are none of which they could tell."""
+    if not event_ids:
+        return None
+    return tuple(row["id"] for row in await connection.fetch(_OF_EVENTS, list(map(str, event_ids))))
 
 
 def _told(row: asyncpg.Record, now: datetime) -> dict[str, Any]:
