@@ -14,6 +14,7 @@ from infrawatch_alerting.metrics import AlertingMetrics
 from infrawatch_alerting.store import Store
 from infrawatch_alerting.store_rules import RuleReader
 from infrawatch_common.database import Pool
+from infrawatch_common.events import decode_sample
 from infrawatch_common.events.judgement import Rules
 from infrawatch_common.host_keys import KeyRing
 from infrawatch_common.judging import Judge
@@ -35,7 +36,7 @@ class Replica:
         keys = KeyRing(pool, MASTER_SECRET.encode(), 30)
         self.store = Store(pool, TOPIC, EVENTS_TOPIC, timedelta(seconds=60), 3)
         self.handler = AlertingHandler(
-            Judge(keys, RULES),
+            Judge(keys, RULES, decode_sample),
             Fleet(10 * SECOND),
             self.store,
             self.metrics,

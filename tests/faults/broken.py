@@ -36,7 +36,7 @@ async def writes_anew(handler: MetricsHandler, prepared: Prepared) -> None:
     """Gives rows a time of its own, so that the key does not know a record that comes again."""
     moved = [
         (replace(sample, timestamp=sample.timestamp + timedelta(microseconds=randrange(1, 10**6))), record)
-        for sample, record in prepared.batch.samples
+        for sample, record in prepared.batch.accepted
     ]
     await _write(handler, Prepared(prepared.batch, Rows(moved)))
 

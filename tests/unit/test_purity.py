@@ -48,7 +48,7 @@ def allowed(name: str, package: str) -> bool:
     shared = ("events", "alerts", "drift", "notices.matching")
     pure = [f"infrawatch_common.{module}" for module in shared]
     if package == "infrawatch_common":
-        pure.append("packaging.version")
+        pure += ["msgspec", "packaging.version"]
     return name.startswith((*pure, f"{package}.domain"))
 
 

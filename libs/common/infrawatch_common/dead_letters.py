@@ -1,11 +1,14 @@
 """Dead letters: a record that cannot be used is kept, with the place it came from and the reason."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from infrawatch_common.database import Connection
 from infrawatch_common.events import Rejection
+from infrawatch_common.events.judgement import appended
+from infrawatch_common.kafka import Record
 
 # A record that is read again after a crash is the same dead letter.
 _STORE = """
@@ -28,6 +31,26 @@ class DeadLetter:
     value: bytes | None
     headers: str
     rejection: Rejection
+
+
+def letter_of(rejection: Rejection, record: Record) -> DeadLetter:
+    """The letter that keeps a refused record."""
+    return DeadLetter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        appended_at=appended(record),
+        key=record.key,
+        value=record.value,
+        headers=_headers_of(record),
+        rejection=rejection,
+    )
+
+
+def _headers_of(record: Record) -> str:
+    # Senders choose them freely: Kafka knows headers without value, and PostgreSQL no NUL in a name.
+    named = {name.replace("\0", "\N{REPLACEMENT CHARACTER}"): (value or b"").hex() for name, value in record.headers}
+    return json.dumps(named)
 
 
 async def store_dead_letters(connection: Connection, service: str, letters: Sequence[DeadLetter]) -> None:

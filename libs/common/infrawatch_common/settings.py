@@ -209,6 +209,9 @@ class ConsumerSettings(ServiceSettings, DatabaseSettings, KafkaSettings, HostKey
         False,
         description="Take records without signature. Anyone who reaches the broker can then write as any host.",
     )
+    clock_tolerance: float = Field(
+        300.0, ge=0, le=86_400, description="Seconds that a record may be stamped ahead of the broker's clock."
+    )
 
     @model_validator(mode="after")
     def _stall_after_timeout(self) -> Self:
@@ -224,9 +227,6 @@ class ConsumerSettings(ServiceSettings, DatabaseSettings, KafkaSettings, HostKey
 class SampleSettings(ConsumerSettings):
     """A service that consumes samples."""
 
-    clock_tolerance: float = Field(
-        300.0, ge=0, le=86_400, description="Seconds that a record may be stamped ahead of the broker's clock."
-    )
     raw_retention_days: int = Field(
         30, ge=1, le=3650, description="Days that raw samples are kept; older records are refused."
     )
@@ -246,6 +246,32 @@ class JobSettings(ConsumerSettings):
             )
             raise ValueError(msg)
         return self
+
+
+class SnapshotSettings(ConsumerSettings):
+    """A service that consumes configuration snapshots."""
+
+    snapshot_max_late_days: int = Field(
+        30,
+        ge=1,
+        le=3650,
+        description="Days before the broker got it that a snapshot may be stamped; older ones are refused.",
+    )
+    snapshot_max_bytes: int = Field(
+        2 * 1024 * 1024,
+        ge=1024,
+        le=64 * 1024 * 1024,
+        description="Largest snapshot that is taken; a larger one is refused. Its topic takes as much by default.",
+    )
+    snapshot_env_vars_max: int = Field(
+        10_000, ge=0, le=1_000_000, description="Most variables of a snapshot; with more of them it is refused."
+    )
+    snapshot_packages_max: int = Field(
+        100_000,
+        ge=0,
+        le=10_000_000,
+        description="Most packages of a snapshot, of all its sources; with more of them it is refused.",
+    )
 
 
 class RhythmSettings(_Settings):

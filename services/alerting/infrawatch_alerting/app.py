@@ -29,7 +29,7 @@ from infrawatch_alerting.store_rules import RuleReader
 from infrawatch_alerting.telling import CHANNEL, Notifier, compose
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
-from infrawatch_common.events import MetricRecord
+from infrawatch_common.events import MetricRecord, decode_sample
 from infrawatch_common.host_keys import KeyRing
 from infrawatch_common.judging import Judge, rules_of
 from infrawatch_common.kafka import create_broker, producer_options, subscribe
@@ -51,7 +51,7 @@ def create_app(settings: Settings) -> Service:
     store = Store(pool, settings.metrics_topic, settings.alert_events_topic, late_after, settings.alert_log_size)
     fleet = Fleet(timedelta(seconds=settings.reporting_interval), timedelta(seconds=settings.backfill_wait))
     blind_after = timedelta(seconds=settings.blind_after)
-    judge = Judge(keys, rules_of(settings))
+    judge = Judge(keys, rules_of(settings), decode_sample)
     handler = AlertingHandler(judge, fleet, store, metrics, RuleReader(pool).read, blind_after=blind_after)
     silence = Silence(handler, Sight(settings.blind_after), metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, look=silence.look)

@@ -18,6 +18,7 @@ from infrawatch_alerting.domain.fleet import (
 from infrawatch_alerting.domain.positions import partition_of
 from infrawatch_alerting.metrics import BACK_FILLED, JUDGED, LATE, REPEATED, AlertingMetrics
 from infrawatch_alerting.store import Advance, Decided, StaleError, Store
+from infrawatch_common.events import Sample
 from infrawatch_common.events.batch import Batch
 from infrawatch_common.judging import Judge
 from infrawatch_common.kafka import Record, Records
@@ -40,7 +41,7 @@ _log = get_logger(__name__)
 class Prepared:
     """A batch whose records are proved, and what was decided of it once that was done."""
 
-    batch: Batch[Record]
+    batch: Batch[Sample, Record]
     reached: dict[int, int]  # by partition, the offset after the last record
     appended: dict[int, float]  # by partition, when the broker got the last record
     decided: Decided | None = None
@@ -55,7 +56,7 @@ class AlertingHandler:
 
     def __init__(
         self,
-        judge: Judge,
+        judge: Judge[Sample],
         fleet: Fleet,
         store: Store,
         metrics: AlertingMetrics,
@@ -160,7 +161,7 @@ class AlertingHandler:
         begin = {p: self._positions[p] for p in prepared.reached if p in self._positions}
         samples = [
             (sample, record)
-            for sample, record in prepared.batch.samples
+            for sample, record in prepared.batch.accepted
             if record.offset >= begin.get(record.partition, _NEVER)
         ]
         for start in range(0, len(samples), _SLICE):
@@ -176,7 +177,7 @@ class AlertingHandler:
                 if found:
                     changes += [HostChange(sample.host_id, change) for change in found]
             await asyncio.sleep(0)
-        judged, repeated = len(samples) - back_filled - late, len(prepared.batch.samples) - len(samples)
+        judged, repeated = len(samples) - back_filled - late, len(prepared.batch.accepted) - len(samples)
         for outcome, count in ((JUDGED, judged), (BACK_FILLED, back_filled), (LATE, late), (REPEATED, repeated)):
             self._metrics.records.labels(outcome).inc(count)
         self._appended |= prepared.appended

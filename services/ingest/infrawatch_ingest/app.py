@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from infrawatch_common.consuming import BatchConsumer
 from infrawatch_common.database import create_pool
-from infrawatch_common.events import MetricRecord
+from infrawatch_common.events import MetricRecord, decode_sample
 from infrawatch_common.host_keys import KeyRing
 from infrawatch_common.jobs import Runner
 from infrawatch_common.judging import Judge, rules_of
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Service:
     jobs = Runner(job_metrics).background(
         Maintenance(JobStore(pool, settings.job_timeout), settings, job_metrics).jobs()
     )
-    handler = MetricsHandler(Judge(keys, rules_of(settings)), store, metrics)
+    handler = MetricsHandler(Judge(keys, rules_of(settings), decode_sample), store, metrics)
     consumer = BatchConsumer(handler.prepare, handler.write, metrics, settings.stall_timeout, streams.flush)
     broker = create_broker(settings)
     consumer.attach(

@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+from infrawatch_common.events import Sample
 from infrawatch_common.events.batch import Batch
 from infrawatch_common.judging import Judge
 from infrawatch_common.kafka import Record, Records
@@ -14,13 +15,13 @@ from infrawatch_ingest.store import Store
 class Prepared(NamedTuple):
     """A batch that is ready to be written."""
 
-    batch: Batch[Record]
+    batch: Batch[Sample, Record]
     rows: Rows
 
     @classmethod
-    async def of(cls, batch: Batch[Record]) -> "Prepared":
+    async def of(cls, batch: Batch[Sample, Record]) -> "Prepared":
         """Work out what the transaction needs before it begins, so that the database does not wait for it."""
-        rows = Rows(batch.samples)
+        rows = Rows(batch.accepted)
         _ = rows.extent
         await asyncio.sleep(0)
         _ = rows.packed
@@ -30,7 +31,7 @@ class Prepared(NamedTuple):
 class MetricsHandler:
     """The two steps of a batch of samples: judge, then write."""
 
-    def __init__(self, judge: Judge, store: Store, metrics: IngestMetrics) -> None:
+    def __init__(self, judge: Judge[Sample], store: Store, metrics: IngestMetrics) -> None:
         self._judge = judge
         self._store = store
         self._metrics = metrics

@@ -1,6 +1,5 @@
 """Where samples are written: one transaction a batch, safe to repeat."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 from asyncpg import exceptions as pg
 
 from infrawatch_common.database import Pool
-from infrawatch_common.dead_letters import DeadLetter, store_dead_letters
-from infrawatch_common.events import Reason, Rejection
+from infrawatch_common.dead_letters import letter_of, store_dead_letters
+from infrawatch_common.events import Reason, Rejection, Sample
 from infrawatch_common.events.batch import Batch
-from infrawatch_common.events.judgement import appended
 from infrawatch_common.hosts import NewHost, register_hosts
 from infrawatch_common.kafka import Record
 from infrawatch_ingest import copying
@@ -62,12 +60,12 @@ class Store:
         self._streams = streams
         self._marks = marks or HourMarks()
 
-    async def write(self, batch: Batch[Record], rows: Rows | None = None) -> Written:
+    async def write(self, batch: Batch[Sample, Record], rows: Rows | None = None) -> Written:
         """Store every row and keep every dead letter; a row that the database refuses becomes one too.
 
-        ``rows`` are the batch's samples, where they were packed before.
+        ``rows`` are what it accepted, where they were packed before.
         """
-        rows = rows or Rows(batch.samples)
+        rows = rows or Rows(batch.accepted)
         async with self._pool.acquire() as connection:
             if batch.refused:
                 await self._bury(connection, batch.refused)
@@ -143,21 +141,8 @@ class Store:
         return Written(refused=(rejection,))
 
     async def _bury(self, connection: Any, refused: Sequence[tuple[Rejection, Record]]) -> None:
-        await store_dead_letters(connection, SERVICE, [_letter(rejection, record) for rejection, record in refused])
+        await store_dead_letters(connection, SERVICE, [letter_of(rejection, record) for rejection, record in refused])
 
 
 async def _copy(connection: Any, table: str, rows: Rows) -> None:
     await connection.copy_to_table(table, source=memoryview(rows.packed), columns=copying.COLUMNS, format="binary")
-
-
-def _letter(rejection: Rejection, record: Record) -> DeadLetter:
-    return DeadLetter(
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        appended_at=appended(record),
-        key=record.key,
-        value=record.value,
-        headers=json.dumps({name: value.hex() for name, value in record.headers}),
-        rejection=rejection,
-    )

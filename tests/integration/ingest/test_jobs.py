@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from infrawatch_common.database import Pool
+from infrawatch_common.events import decode_sample
 from infrawatch_common.events.batch import Batch, sort_out
 from infrawatch_common.events.judgement import Rules
 from infrawatch_common.jobs import TakenError
@@ -60,7 +61,7 @@ class World:
         messages = [
             signed(record, offset=number, appended_at=datetime.now(UTC)) for number, record in enumerate(records)
         ]
-        batch: Batch[Any] = sort_out(messages, KEYS, RULES)
+        batch: Batch[Any, Any] = sort_out(messages, KEYS, RULES, decode_sample)
         assert not batch.refused
         await self.store.write(batch)
 
@@ -342,7 +343,7 @@ async def test_wrong_clocks_make_no_chunks_and_do_not_move_last_seen(world: Worl
     stamps = [now, now - DAY, now + DAY, now.replace(year=2100), now.replace(year=1970), now - HOUR]
     rules = Rules(accept_unsigned=False, clock_tolerance=300.0, retention=30 * 86_400.0)
     messages = [signed(sample("host-1", n, at), offset=n, appended_at=now) for n, at in enumerate(stamps)]
-    batch: Batch[Any] = sort_out(messages, KEYS, rules)
+    batch: Batch[Any, Any] = sort_out(messages, KEYS, rules, decode_sample)
     await world.store.write(batch)
     await world.streams.flush()
     assert await world.chunks() == 2, "one for today and one for yesterday"

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from infrawatch_common.database import create_pool
-from infrawatch_common.events import Reason
+from infrawatch_common.events import Reason, decode_sample
 from infrawatch_common.events.batch import Batch, sort_out
 from infrawatch_common.events.judgement import Rules
 from infrawatch_ingest.metrics import IngestMetrics
@@ -51,9 +51,9 @@ async def under_test(database: Database) -> AsyncIterator[StoreUnderTest]:
     await pool.close()
 
 
-def batch(*messages: FakeMessage) -> Batch[Any]:
+def batch(*messages: FakeMessage) -> Batch[Any, Any]:
     hosts = {key.id: key for key in map(host_key, ("host-a", "host-b", "host-c"))}
-    return sort_out(messages, hosts, RULES)
+    return sort_out(messages, hosts, RULES, decode_sample)
 
 
 async def test_a_sample_is_stored_with_its_numbers_and_its_host_is_registered(under_test: StoreUnderTest) -> None:
@@ -127,6 +127,14 @@ async def test_a_row_that_the_database_refuses_becomes_a_dead_letter_and_its_nei
     ]
     splits = under_test.metrics.split_batches._value.get()
     assert splits <= 10, "500 rows need at most log2(500) + 1 halvings for one bad row"
+
+
+async def test_a_bad_record_with_headers_that_the_database_cannot_hold_becomes_a_dead_letter_too(
+    under_test: StoreUnderTest,
+) -> None:
+    headers: Any = [("a\0b", b"c"), ("without value", None)]
+    await under_test.store.write(batch(FakeMessage(b"{", headers=headers)))
+    assert await under_test.fetch("SELECT reason, value FROM dead_letters") == [("unsigned", b"{")]
 
 
 async def test_a_refused_row_among_repeated_ones_is_found_too(under_test: StoreUnderTest) -> None:

@@ -1,9 +1,9 @@
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 import pytest
 
-from infrawatch_common.events import Reason, Rejection, Sample
+from infrawatch_common.events import Reason, Rejection, Sample, decode_sample
 from infrawatch_common.events.judgement import Rules, judge
 from records import NOW, FakeMessage, body, host_key, sample, signature, signed
 
@@ -13,12 +13,12 @@ KEYS = {key.id: key for key in map(host_key, ("host-a", "host-b"))}
 
 
 def reason(message: FakeMessage, rules: Rules = RULES) -> Reason | None:
-    verdict = judge(message, KEYS, rules)
+    verdict = judge(message, KEYS, rules, decode_sample)
     return verdict.reason if isinstance(verdict, Rejection) else None
 
 
 def test_a_signed_sample_is_taken() -> None:
-    verdict = judge(signed(sample(cpu=99.5)), KEYS, RULES)
+    verdict = judge(signed(sample(cpu=99.5)), KEYS, RULES, decode_sample)
     assert isinstance(verdict, Sample)
     assert verdict.cpu == 99.5
 
@@ -43,7 +43,7 @@ def test_a_host_cannot_write_as_another() -> None:
 def test_a_host_cannot_claim_another_in_a_record_that_it_signs_as_itself() -> None:
     key = host_key("host-a")
     value = body(sample("host-b"))
-    verdict = judge(FakeMessage(value, b"host-b", [signature(key, value)]), {key.id: key}, RULES)
+    verdict = judge(FakeMessage(value, b"host-b", [signature(key, value)]), {key.id: key}, RULES, decode_sample)
     assert isinstance(verdict, Rejection)
     assert verdict.host_id == "host-a"
 
@@ -74,6 +74,31 @@ def test_a_sample_is_refused_outside_the_time_that_is_kept(offset: timedelta, ex
 def test_a_bad_body_of_a_proved_host_is_put_to_that_host(value: bytes | None) -> None:
     key = host_key("host-a")
     headers: Any = [signature(key, value)] if value else []
-    verdict = judge(FakeMessage(value, headers=headers), KEYS, RULES)
+    verdict = judge(FakeMessage(value, headers=headers), KEYS, RULES, decode_sample)
     assert isinstance(verdict, Rejection)
     assert verdict.host_id == ("host-a" if value else None)
+
+
+class Snapshot(NamedTuple):
+    host_id: str
+    timestamp: datetime
+
+
+def test_records_of_every_kind_are_judged_alike() -> None:
+    def read(value: bytes) -> Snapshot | Rejection:
+        if value == b"bad":
+            return Rejection(Reason.TOO_LARGE, "too large")
+        return Snapshot(value.decode(), NOW)
+
+    def verdict(value: bytes) -> Any:
+        return judge(FakeMessage(value, b"host-a", [signature(host_key("host-a"), value)]), KEYS, RULES, read)
+
+    assert verdict(b"host-a") == Snapshot("host-a", NOW)
+    assert verdict(b"bad") == Rejection(Reason.TOO_LARGE, "too large", "host-a")
+    assert verdict(b"host-b").reason is Reason.BAD_SIGNATURE
+
+
+def test_what_is_too_old_says_how_old_records_may_be() -> None:
+    verdict = judge(signed(sample(timestamp=NOW - timedelta(days=32)), appended_at=NOW), KEYS, RULES, decode_sample)
+    assert isinstance(verdict, Rejection)
+    assert verdict.detail == "stamped 32 days before the broker got it; what is older than 30 days is not taken"

@@ -1,35 +1,37 @@
-"""A batch of messages, sorted into samples and dead letters."""
+"""A batch of messages, sorted into records and dead letters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from infrawatch_common.events import HostKey, Rejection, Sample
-from infrawatch_common.events.judgement import Message, Rules, judge
+from infrawatch_common.events import HostKey, Rejection
+from infrawatch_common.events.judgement import JudgedT, Message, Read, Rules, judge
 
 MessageT = TypeVar("MessageT", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch(Generic[MessageT]):
-    """Samples, each with the message it came from, and refused messages with the reason."""
+class Batch(Generic[JudgedT, MessageT]):
+    """Records, each with the message it came from, and refused messages with the reason."""
 
-    samples: list[tuple[Sample, MessageT]] = field(default_factory=list)
+    accepted: list[tuple[JudgedT, MessageT]] = field(default_factory=list)
     refused: list[tuple[Rejection, MessageT]] = field(default_factory=list)
 
-    def extend(self, other: "Batch[MessageT]") -> None:
+    def extend(self, other: "Batch[JudgedT, MessageT]") -> None:
         """Add another batch at the end."""
-        self.samples.extend(other.samples)
+        self.accepted.extend(other.accepted)
         self.refused.extend(other.refused)
 
 
-def sort_out(messages: Sequence[MessageT], keys: Mapping[str, HostKey], rules: Rules) -> Batch[MessageT]:
+def sort_out(
+    messages: Sequence[MessageT], keys: Mapping[str, HostKey], rules: Rules, read: Read[JudgedT]
+) -> Batch[JudgedT, MessageT]:
     """Judge every message by itself, so that a bad one never stops its neighbours."""
-    batch: Batch[MessageT] = Batch()
+    batch: Batch[JudgedT, MessageT] = Batch()
     for message in messages:
-        verdict = judge(message, keys, rules)
+        verdict = judge(message, keys, rules, read)
         if isinstance(verdict, Rejection):
             batch.refused.append((verdict, message))
         else:
-            batch.samples.append((verdict, message))
+            batch.accepted.append((verdict, message))
     return batch

@@ -17,7 +17,9 @@ class Reason(StrEnum):
     UNKNOWN_KEY = "unknown_key"  # signed with a key that no host was given
     REVOKED_KEY = "revoked_key"  # signed with a key that was revoked before the broker got the record
     IN_FUTURE = "in_future"  # stamped later than the clock tolerance allows
-    TOO_OLD = "too_old"  # stamped before the retention of raw samples begins
+    TOO_OLD = "too_old"  # stamped longer before the broker got it than is taken
+    TOO_LARGE = "too_large"  # a snapshot of more bytes, variables or packages than are taken
+    REPEATED_ID = "repeated_id"  # its id is that of another record
     REFUSED_BY_DATABASE = "refused_by_database"  # the database refused this row
 
 

@@ -59,7 +59,8 @@ _decode = msgspec.json.Decoder(Sample).decode
 
 
 @lru_cache(maxsize=100_000)
-def _is_host_id(text: str) -> bool:
+def is_host_id(text: str) -> bool:
+    """Whether the contract takes it as the id of a host."""
     return re.match(HOST_ID_PATTERN, text) is not None
 
 
@@ -80,7 +81,7 @@ def decode_sample(value: bytes | None) -> Sample | Rejection:
         except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # the model says what is wrong with it, if anything is
         else:
-            if _is_host_id(sample.host_id):
+            if is_host_id(sample.host_id):
                 return sample
     record = decode(MetricRecord, value)
     return record if isinstance(record, Rejection) else Sample.of(record)
