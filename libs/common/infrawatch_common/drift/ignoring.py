@@ -9,6 +9,10 @@ from uuid import UUID
 
 from infrawatch_common.drift.changes import Category, Key
 
+# The advisory lock (hashtextextended of this, with 0) that writers of changes share while they go by the rules, and
+# that whoever creates or deletes a rule has alone.
+IGNORES_LOCK = "infrawatch drift: ignores"
+
 # Names of these sources' packages may hold colons themselves.
 _PYTHON = "python:"
 _CACHED = 4096
