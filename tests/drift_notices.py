@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from infrawatch_common.notices.drift_notices import drift_notice_id
 
@@ -45,7 +45,7 @@ def drift_event(
         "counts": counts,
         "changes": [
             {
-                "id": str(uuid4()),
+                "id": str(uuid5(snapshot_id, sentence)),
                 "category": "kernel",
                 "source": "",
                 "name": "kernel",
@@ -53,6 +53,8 @@ def drift_event(
                 "direction": None,
                 "before": "6.1",
                 "after": "6.2",
+                "packages_before": None,
+                "packages_after": None,
                 "severity": severity,
                 "reason": "a kernel",
                 "sentence": sentence,

@@ -22,12 +22,15 @@ _TOLD = """
 SELECT host_id, notice_id, channel_id, told_at, notices_told.ended
 FROM notices_told JOIN notices ON notices.id = notice_id WHERE host_id = ANY ($1)
 """
-# Drift is settled as soon as it is told, and may be found anew: what was told of it is in the messages.
+# Drift is settled as soon as it is told, and may be found anew: what was told of it is in the messages. A snapshot that
+# comes late can have another show more than it did.
 _TOLD_BEFORE = """
-SELECT notifications.host_id, drift.id, channel_id, max(created_at)
-FROM unnest($1::uuid[]) AS drift (id)
-JOIN notifications ON jsonb_path_query_array(message, '$.items[*].event.id') @> jsonb_build_array(drift.id::text)
-WHERE notifications.host_id = ANY ($2) GROUP BY notifications.host_id, drift.id, channel_id
+SELECT n.host_id, n.id, channel_id, max(created_at)
+FROM notices AS n JOIN notifications AS m ON m.host_id = n.host_id
+     AND jsonb_path_query_array(message, '$.items[*].event.id') @> jsonb_build_array(n.id::text)
+     AND jsonb_path_query_array(message, '$.items[*].event.changes[*].id')
+         @> jsonb_path_query_array(n.event, '$.changes[*].id')
+WHERE n.id = ANY ($1) GROUP BY n.host_id, n.id, channel_id
 """
 _MESSAGES = """
 SELECT host_id, channel_id, max(created_at) FROM notifications
@@ -117,7 +120,7 @@ class NoticeStore:
         for host_id, identifier, found_at, event, ended, kind in await connection.fetch(_NOTICES, host_ids):
             notices[host_id].append(Notice(identifier, found_at, json.loads(event), ended, Kind(kind)))
         drift = [one.id for some in notices.values() for one in some if one.kind is Kind.DRIFT]
-        told_before = await connection.fetch(_TOLD_BEFORE, drift, host_ids) if drift else []
+        told_before = await connection.fetch(_TOLD_BEFORE, drift) if drift else []
         for host_id, notice_id, channel_id, told_at in told_before:
             told[host_id][notice_id, channel_id] = Told(told_at, ended=True)
         for host_id, notice_id, channel_id, told_at, ended in await connection.fetch(_TOLD, host_ids):

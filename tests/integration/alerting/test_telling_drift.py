@@ -63,10 +63,7 @@ async def test_the_message_says_what_changed(teller: Teller, drift: Any) -> None
     assert (body["id"], body["type"], body["late"]) == (str(key), "drift", False)
     assert body["title"] == "[critical] 3 changes on web-1 (host-a)"
     (item,) = body["items"]
-    event = drift_event("host-a", snapshot_id, NOW, NOW, changes)
-    for one, other in zip(item["event"]["changes"], event["changes"], strict=True):
-        other["id"] = one["id"]
-    assert item == {"what": "changed", "event": event}
+    assert item == {"what": "changed", "event": drift_event("host-a", snapshot_id, NOW, NOW, changes)}
 
 
 async def test_what_is_put_there_again_while_it_waits_is_told_once(teller: Teller, drift: Any) -> None:
@@ -88,6 +85,15 @@ async def test_what_is_found_anew_after_it_was_told_is_told_to_none_but_a_new_ch
     await teller.tell()
     assert (teller.receivers.told("mail"), teller.receivers.told("new")) == ([("web-1", ["changed"])],) * 2
     assert await left(teller) == (0, 0)
+
+
+async def test_what_a_late_snapshot_has_another_show_besides_is_told(teller: Teller, drift: Any) -> None:
+    await teller.channel("mail")
+    snapshot_id = await add_drift(drift, "web-1", NOW)
+    await teller.tell()
+    await add_drift(drift, "web-1", NOW, [("warning", "LANG changed: C to POSIX")], snapshot_id)
+    await teller.tell()
+    assert teller.receivers.told("mail") == [("web-1", ["changed"])] * 2
 
 
 async def test_drift_waits_for_the_group_interval_and_goes_with_the_alerts_of_that_time(
