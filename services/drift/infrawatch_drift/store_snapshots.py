@@ -1,0 +1,91 @@
+"""Rows of ``snapshots``: what hosts were like, once for each time that they were like that."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from infrawatch_common.database import Connection, columns
+from infrawatch_common.drift.content import Content
+from infrawatch_drift.domain.timeline import Run
+
+_READ = "SELECT id, os_info, kernel, packages, env_vars, facts FROM snapshots WHERE id = ANY ($1)"
+_INSERT = """
+INSERT INTO snapshots (id, host_id, timestamp, digest, confirmed_at, os_info, kernel, packages, env_vars, facts)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+"""
+_COPY = """
+INSERT INTO snapshots (id, host_id, timestamp, digest, confirmed_at, os_info, kernel, packages, env_vars, facts)
+SELECT $1, $2, $3, $4, $5, os_info, kernel, packages, env_vars, facts FROM snapshots WHERE id = $6
+"""
+_CONFIRM = """
+UPDATE snapshots SET confirmed_at = new.confirmed_at
+FROM unnest($1::uuid[], $2::timestamptz[]) AS new (id, confirmed_at) WHERE snapshots.id = new.id
+"""
+_DELETE = "DELETE FROM snapshots WHERE id = ANY ($1)"
+
+_packages = msgspec.json.Decoder(dict[str, dict[str, str]])
+_env_vars = msgspec.json.Decoder(dict[str, str])
+_json = msgspec.json.Encoder()
+
+
+class Kept(NamedTuple):
+    """What a row says. ``facts`` are ids, ascending."""
+
+    content: Content
+    facts: Sequence[int]
+
+
+class NewRow(NamedTuple):
+    """A row that is yet to be stored."""
+
+    host_id: str
+    run: Run
+    kept: Kept
+
+
+async def read(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Kept]:
+    """What these rows say, by id."""
+    return {
+        row["id"]: Kept(
+            Content(
+                row["os_info"],
+                row["kernel"],
+                _packages.decode(row["packages"]),
+                _env_vars.decode(row["env_vars"]),
+            ),
+            row["facts"],
+        )
+        for row in await connection.fetch(_READ, list(ids))
+    }
+
+
+async def insert(connection: Connection, rows: Iterable[NewRow]) -> None:
+    """Store new rows."""
+    await connection.executemany(_INSERT, [(*_columns(row.host_id, row.run), *_values(row.kept)) for row in rows])
+
+
+async def copy(connection: Connection, rows: Iterable[tuple[str, Run, UUID]]) -> None:
+    """Store further rows of a host that say the same as others, whose ids are given."""
+    await connection.executemany(_COPY, [(*_columns(host_id, run), source) for host_id, run, source in rows])
+
+
+async def confirm(connection: Connection, runs: Iterable[Run]) -> None:
+    """Store when rows were last confirmed."""
+    await connection.execute(_CONFIRM, *columns([(run.id, run.confirmed_at) for run in runs]))
+
+
+async def delete(connection: Connection, runs: Iterable[Run]) -> None:
+    """Delete rows whose place others have taken."""
+    await connection.execute(_DELETE, [run.id for run in runs])
+
+
+def _columns(host_id: str, run: Run) -> tuple[object, ...]:
+    return run.id, host_id, run.timestamp, run.digest, run.confirmed_at
+
+
+def _values(kept: Kept) -> tuple[object, ...]:
+    content = kept.content
+    packages, env_vars = (_json.encode(value).decode() for value in (content.packages, content.env_vars))
+    return content.os_info, content.kernel, packages, env_vars, kept.facts
