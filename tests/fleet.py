@@ -5,6 +5,9 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from infrawatch_common.drift.changes import Category, Key
+from infrawatch_common.drift.facts import Fact, fact_key, subject
+
 START = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
 
@@ -51,4 +54,53 @@ async def add_stream(world: Any, host_id: str, received: str = "{[1,10]}", gaps:
         gaps,
         begin,
         end,
+    )
+
+
+async def add_change(
+    world: Any, host_id: str, name: str = "openssl", before: Any = "1", after: Any = "2", **columns: Any
+) -> str:
+    """A change, by default of a package of dpkg, which is open, shown, and of this moment; the id."""
+    category = Category(columns.get("category", "package"))
+    source = columns.get("source", "dpkg" if category is Category.PACKAGE else "")
+    action = "added" if before is None else "removed" if after is None else "changed"
+    at = columns.get("at", world.clock.now)
+    made = await world.admin.fetchval(
+        "INSERT INTO drift_changes (id, host_id, snapshot_id, not_before, at, category, source, name, subject, action,"
+        " before, after, severity, reason, found_at, late)"
+        " VALUES ($1, $2, gen_random_uuid(), $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'x', $3, FALSE) RETURNING id",
+        columns.get("id", uuid.uuid4()),
+        host_id,
+        at,
+        category,
+        source,
+        name,
+        subject(Key(category, source, name)),
+        action,
+        json.dumps(before),
+        json.dumps(after),
+        columns.get("severity", "info"),
+    )
+    return str(made)
+
+
+async def add_snapshot(world: Any, host_id: str, at: datetime, *facts: Fact) -> None:
+    """A snapshot of which only the facts are filled in."""
+    ids = [
+        await world.admin.fetchval(
+            "INSERT INTO facts (key, subject, category, source, name, value) VALUES ($1, $2, $3, $4, $5, $6)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value RETURNING id",
+            fact_key(fact),
+            subject(fact.about),
+            *fact,
+        )
+        for fact in facts
+    ]
+    await world.admin.execute(
+        "INSERT INTO snapshots"
+        " (id, host_id, timestamp, os_info, kernel, packages, env_vars, digest, confirmed_at, facts)"
+        " VALUES (gen_random_uuid(), $1, $2, '', '', '{}', '{}', '', $2, $3)",
+        host_id,
+        at,
+        sorted(ids),
     )

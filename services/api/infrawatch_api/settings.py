@@ -177,6 +177,19 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSet
     preview_events_max: int = Field(
         1000, ge=0, le=100_000, description="Most events that a preview lists, the newest; all are counted."
     )
+    drift_triage_max: int = Field(
+        10_000, ge=1, le=100_000, description="Most changes that one request may pass the same verdict on."
+    )
+    drift_ignores_max: int = Field(200, ge=1, le=1000, description="Most ignore rules that there can be.")
+    drift_ignore_globs_max: int = Field(
+        100, ge=1, le=1000, description="Most sources, and most names, that an ignore rule may list."
+    )
+    drift_ignore_preview_days: int = Field(
+        90, ge=1, le=3660, description="Most days that a preview of an ignore rule may look back."
+    )
+    drift_ignore_timeout: float = Field(
+        120.0, gt=0, le=3600, description="Seconds after which the preview, creation or deletion of a rule is given up."
+    )
     range_max_days: int = Field(400, ge=1, le=3660, description="Most days between from and to.")
 
     @model_validator(mode="after")

@@ -15,6 +15,8 @@ ItemT = TypeVar("ItemT")
 # PostgreSQL stores no NUL in text.
 Name = Annotated[StrictStr, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\x00]*$")]
 Text = Annotated[StrictStr, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$")]
+# More than blanks.
+Reason = Annotated[StrictStr, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 # Only what a log or a header could stumble over is refused; whether mail arrives shows nothing but mail.
 Email = Annotated[StrictStr, StringConstraints(max_length=254, pattern=r"^[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+$")]
 # Longer than any password that can be right, so that the answer to a wrong one stays the same.

@@ -1,19 +1,15 @@
 """Silences: what is not to be told for a while."""
 
 from datetime import datetime
-from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from pydantic import StrictBool, StrictStr, StringConstraints, model_validator
+from pydantic import StrictBool, model_validator
 
 from infrawatch_api.contract.alerts import AlertEvent
-from infrawatch_api.contract.common import ABSENT, Body, Duration, Moment
+from infrawatch_api.contract.common import ABSENT, Body, Duration, Moment, Reason
 from infrawatch_api.contract.matches import EventMatch, NewEventMatch
 from infrawatch_api.domain.silences import SilenceState, Wish
-
-# More than blanks.
-_Reason = Annotated[StrictStr, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 
 
 class Silence(msgspec.Struct, frozen=True):
@@ -55,13 +51,13 @@ class NewSilence(SilenceScope):
     everything, or all of a kind, such as ``{}``, needs ``everything``.
     """
 
-    reason: _Reason
+    reason: Reason
 
 
 class SilenceChange(Body):
     """What to change about a silence; fields that are absent stay as they are. ``starts_at`` only before it begins."""
 
-    reason: _Reason = ABSENT
+    reason: Reason = ABSENT
     starts_at: Moment = ABSENT
     ends_at: Moment = ABSENT
 

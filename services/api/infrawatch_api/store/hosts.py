@@ -7,6 +7,7 @@ from datetime import datetime
 import asyncpg
 
 from infrawatch_api.contract.hosts import Host
+from infrawatch_api.store.drift_locks import share_ignores
 from infrawatch_common.database import Connection
 
 # A host with a year of samples takes longer than an ordinary statement may.
@@ -36,7 +37,12 @@ _EXISTS = "SELECT EXISTS (SELECT FROM hosts WHERE id = $1)"
 _PURGE = (
     "DELETE FROM alert_events WHERE host_id = $1",  # before their rules, which is alerting's order too
     "DELETE FROM alerts WHERE host_id = $1",
+    "DELETE FROM drift_changes WHERE host_id = $1",  # before what is said of them, as whoever says it locks them first
+    "DELETE FROM drift_verdicts WHERE host_id = $1",
+    "DELETE FROM drift_baselines WHERE host_id = $1",
+    "DELETE FROM snapshot_sightings WHERE host_id = $1",
     "DELETE FROM snapshots WHERE host_id = $1",
+    "DELETE FROM drift_hosts WHERE host_id = $1",
     "DELETE FROM metrics WHERE host_id = $1",
     "DELETE FROM metrics_hourly WHERE host_id = $1",
     "DELETE FROM host_streams WHERE host_id = $1",
@@ -94,6 +100,7 @@ async def purge(connection: Connection, host_id: str, now: datetime) -> bool:
     """Delete a host with all that it reported, and revoke its keys; whether there was such a host."""
     await connection.execute("SELECT set_config('statement_timeout', $1, TRUE)", f"{int(_PURGE_TIMEOUT)}s")
     await connection.execute(_KEEP_WRITERS_AWAY, timeout=_PURGE_TIMEOUT)
+    await share_ignores(connection, _PURGE_TIMEOUT)
     found = await connection.fetchval(_EXISTS, host_id)
     await connection.execute(_REVOKE_KEYS, host_id, now)
     for statement in _PURGE if found else ():
