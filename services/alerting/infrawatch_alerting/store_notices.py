@@ -23,14 +23,17 @@ SELECT host_id, notice_id, channel_id, told_at, notices_told.ended
 FROM notices_told JOIN notices ON notices.id = notice_id WHERE host_id = ANY ($1)
 """
 # Drift is settled as soon as it is told, and may be found anew: what was told of it is in the messages. A snapshot that
-# comes late can have another show more than it did.
+# comes late can have another show more than it did. By the index, notice by notice, however many messages there are.
 _TOLD_BEFORE = """
-SELECT n.host_id, n.id, channel_id, max(created_at)
-FROM notices AS n JOIN notifications AS m ON m.host_id = n.host_id
-     AND jsonb_path_query_array(message, '$.items[*].event.id') @> jsonb_build_array(n.id::text)
-     AND jsonb_path_query_array(message, '$.items[*].event.changes[*].id')
-         @> jsonb_path_query_array(n.event, '$.changes[*].id')
-WHERE n.id = ANY ($1) GROUP BY n.host_id, n.id, channel_id
+SELECT n.host_id, n.id, channel_id, told_at
+FROM notices AS n CROSS JOIN LATERAL (
+    SELECT channel_id, max(created_at) AS told_at FROM notifications
+    WHERE jsonb_path_query_array(message, '$.items[*].event.id') @> jsonb_build_array(n.id::text)
+      AND jsonb_path_query_array(message, '$.items[*].event.changes[*].id')
+          @> jsonb_path_query_array(n.event, '$.changes[*].id')
+    GROUP BY channel_id
+) AS told
+WHERE n.id = ANY ($1)
 """
 _MESSAGES = """
 SELECT host_id, channel_id, max(created_at) FROM notifications

@@ -11,6 +11,8 @@ import pytest
 from drift_notices import KERNEL, add_drift, drift_event
 from notifying import MINUTE, SECOND, Teller
 
+from bench.plans import explain
+from infrawatch_alerting.store_notices import _TOLD_BEFORE
 from infrawatch_common.notices.drift_notices import drift_notice_id
 from records import NOW
 from stack import Database
@@ -94,6 +96,25 @@ async def test_what_a_late_snapshot_has_another_show_besides_is_told(teller: Tel
     await add_drift(drift, "web-1", NOW, [("warning", "LANG changed: C to POSIX")], snapshot_id)
     await teller.tell()
     assert teller.receivers.told("mail") == [("web-1", ["changed"])] * 2
+
+
+async def test_what_was_told_is_found_by_the_index_however_many_messages_there_are(teller: Teller, drift: Any) -> None:
+    rows = []
+    for number in range(5000):
+        message = {"items": [{"what": "changed", "event": drift_event(f"web-{number % 50}", uuid4(), NOW, NOW)}]}
+        rows.append((uuid4(), uuid4(), "mail", f"web-{number % 50}", json.dumps(message), NOW, NOW, "delivered"))
+    names = ["id", "channel_id", "channel", "host_id", "message", "created_at", "next_attempt_at", "state"]
+    await teller.admin.copy_records_to_table("notifications", records=rows, columns=names)
+    await teller.admin.execute("ANALYZE notifications")
+    for number in range(20):
+        await add_drift(drift, f"web-{number}", NOW)
+    ids = ",".join([str(row["id"]) for row in await teller.admin.fetch("SELECT id FROM notices")])
+    for mode in ("force_custom_plan", "force_generic_plan"):
+        async with teller.admin.transaction():
+            await teller.admin.execute(f"SET LOCAL plan_cache_mode = {mode}; PREPARE asked AS {_TOLD_BEFORE}")
+            plan = await explain(teller.admin, f"EXECUTE asked ('{{{ids}}}')")
+            await teller.admin.execute("DEALLOCATE asked")
+        assert plan.buffers < 200, (mode, plan)
 
 
 async def test_drift_waits_for_the_group_interval_and_goes_with_the_alerts_of_that_time(
