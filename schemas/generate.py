@@ -21,6 +21,8 @@ from infrawatch_common.events import MetricRecord, SnapshotRecord
 from infrawatch_common.events.published import AlertEvent, DriftEvent
 from infrawatch_common.service import Service
 from infrawatch_common.settings import ConsumerSettings
+from infrawatch_drift.app import create_app as create_drift
+from infrawatch_drift.settings import Settings as DriftSettings
 from infrawatch_ingest.app import create_app as create_ingest
 from infrawatch_ingest.settings import Settings as IngestSettings
 from settings_page import settings_page
@@ -53,6 +55,7 @@ def contracts() -> dict[str, str]:
         "asyncapi/agent.json": _agent_asyncapi,
         "asyncapi/ingest.json": lambda: asyncio.run(_asyncapi(IngestSettings, create_ingest)),
         "asyncapi/alerting.json": lambda: asyncio.run(_asyncapi(AlertingSettings, create_alerting)),
+        "asyncapi/drift.json": lambda: asyncio.run(_asyncapi(DriftSettings, create_drift)),
         "openapi/api.json": openapi_document,
     }
     # FastStream names channels in another order at every run, so AsyncAPI is sorted.

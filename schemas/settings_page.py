@@ -12,6 +12,7 @@ from infrawatch_alerting.settings import Settings as AlertingSettings
 from infrawatch_api.settings import Settings as ApiSettings
 from infrawatch_common.settings import variable
 from infrawatch_common.topics import TopicSettings
+from infrawatch_drift.settings import Settings as DriftSettings
 from infrawatch_ingest.settings import Settings as IngestSettings
 from infrawatch_migrations.settings import Settings as MigrationSettings
 
@@ -32,6 +33,7 @@ def settings_page() -> str:
         "Agent (`infrawatch-agent`)": _agent_rows(),
         "Ingest (`infrawatch-ingest`)": _rows(IngestSettings),
         "Alerting (`infrawatch-alerting`)": _rows(AlertingSettings),
+        "Drift (`infrawatch-drift`)": _rows(DriftSettings),
         "API (`infrawatch-api`)": _rows(ApiSettings),
         "Migrations (`infrawatch-migrate`)": _rows(MigrationSettings),
         "Topics (`python -m infrawatch_common.topics`)": _rows(TopicSettings),

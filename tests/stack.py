@@ -272,6 +272,11 @@ def alerting_environment(database: Database, topics: Topics, **settings: object)
     return _consumer_environment("alerting", database, topics, settings)
 
 
+def drift_environment(database: Database, topics: Topics, **settings: object) -> dict[str, str]:
+    """What drift must be told; ``settings`` by field name."""
+    return _consumer_environment("drift", database, topics, settings)
+
+
 def _consumer_environment(
     service: str, database: Database, topics: Topics, settings: Mapping[str, object]
 ) -> dict[str, str]:

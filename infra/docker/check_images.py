@@ -25,7 +25,7 @@ from infrawatch_local.stack import Stack
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = shlex.split(os.environ.get("INFRAWATCH_BUILD", "docker build"))
 RUN = shlex.split(os.environ.get("INFRAWATCH_RUN", "docker run --rm --network=host"))
-TARGETS = ("migrations", "ingest", "alerting", "api", "agent")
+TARGETS = ("migrations", "ingest", "alerting", "drift", "api", "agent")
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 USER = 10001
 READY_TIMEOUT = 60.0
@@ -77,6 +77,7 @@ def check(stack: Stack, directory: Path) -> None:
         "api": {**database["api"], **keys},
         "ingest": {**database["ingest"], **keys, **kafka},
         "alerting": {**database["alerting"], **keys, **kafka},
+        "drift": {**database["drift"], **keys, **kafka},
         "agent": kafka,
     }.items():
         volumes = [f"--volume={state}:/var/lib/infrawatch-agent"] if target == "agent" else []

@@ -21,6 +21,7 @@ from infrawatch_alerting.settings import Settings as AlertingSettings
 from infrawatch_api.settings import Settings as ApiSettings
 from infrawatch_common.settings import variable
 from infrawatch_common.topics import TopicSettings
+from infrawatch_drift.settings import Settings as DriftSettings
 from infrawatch_ingest.settings import Settings as IngestSettings
 from infrawatch_local import settings as local_settings
 from infrawatch_local.kafka import Kafka, KafkaPorts
@@ -38,6 +39,7 @@ SETTINGS = {
     "migrations": MigrationSettings.model_fields,
     "ingest": IngestSettings.model_fields,
     "alerting": AlertingSettings.model_fields,
+    "drift": DriftSettings.model_fields,
     "api": ApiSettings.model_fields,
     "enrolment": ApiSettings.model_fields,
     "agent": agent_settings.Settings.__struct_fields__,
@@ -118,7 +120,7 @@ def test_the_image_serves_where_compose_and_prometheus_look() -> None:
     (port,) = re.findall(r"INFRAWATCH_HTTP_PORT=(\d+)", STAGES["runtime"])
     assert (host, int(port)) == ("0.0.0.0", HTTP_PORT)
     assert f"EXPOSE {HTTP_PORT}" in STAGES["runtime"]
-    for service in ("api", "ingest", "alerting", "agent"):
+    for service in ("api", "ingest", "alerting", "drift", "agent"):
         assert f"127.0.0.1:{HTTP_PORT}/health/ready" in " ".join(OURS[service]["healthcheck"]["test"])
     assert SERVICES["api"]["ports"] == [f"127.0.0.1:{HTTP_PORT}:{HTTP_PORT}"]
 
@@ -248,7 +250,10 @@ def test_no_service_of_ours_may_write_or_gain_privileges() -> None:
 
 
 def test_a_container_is_given_longer_to_stop_than_a_service_takes() -> None:
-    grace = {int(OURS[name]["stop_grace_period"].removesuffix("s")) for name in ("api", "ingest", "alerting", "agent")}
+    grace = {
+        int(OURS[name]["stop_grace_period"].removesuffix("s"))
+        for name in ("api", "ingest", "alerting", "drift", "agent")
+    }
     assert min(grace) > IngestSettings.model_fields["stop_timeout"].default
     assert min(grace) > agent_settings.Settings().stop_timeout
 

@@ -9,6 +9,8 @@ from stack import CLEAN
 
 PROGRAMS = [
     ("infrawatch_ingest", []),
+    ("infrawatch_alerting", []),
+    ("infrawatch_drift", []),
     ("infrawatch_api", ["serve"]),
     ("infrawatch_api", ["create-admin", "--email", "a@example.org"]),
     ("infrawatch_migrations", []),

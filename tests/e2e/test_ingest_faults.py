@@ -63,7 +63,7 @@ async def test_ingest_that_starts_before_broker_and_database_waits_for_both(
     await all_arrive(load, database)
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("ingest", []), ("agent", ["run"])])
+@pytest.mark.parametrize(("name", "arguments"), [("ingest", []), ("drift", []), ("agent", ["run"])])
 async def test_a_taken_port_is_said_in_one_sentence(
     database: Database, topics: Topics, service: MakeService, tmp_path: Path, name: str, arguments: list[str]
 ) -> None:

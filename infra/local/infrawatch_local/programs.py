@@ -41,6 +41,7 @@ SERVICES = (
     ),
     Service("ingest", 28081, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS})),
     Service("alerting", 28082, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS, Need.OUTSIDE})),
+    Service("drift", 28083, frozenset({Need.KAFKA, Need.DATABASE, Need.HOST_KEYS})),
     Service("agent", 28084, frozenset({Need.ENROLMENT}), ("run",)),
 )
 

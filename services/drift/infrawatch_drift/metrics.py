@@ -5,7 +5,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from infrawatch_common.drift.changes import Category
 from infrawatch_common.drift.severity import Outcome
 from infrawatch_common.events import Reason
-from infrawatch_common.metrics import ConsumerMetrics
+from infrawatch_common.metrics import ConsumerMetrics, JobMetrics
 
 STORED = "stored"  # the host was not like that before: a new row
 CONFIRMED = "confirmed"  # the host is as it was
@@ -59,3 +59,13 @@ class DriftMetrics(ConsumerMetrics):
                 self.changes.labels(severity.value, category.value)
         for severity in (Outcome.INFO, Outcome.WARNING, Outcome.CRITICAL):
             self.notices.labels(severity.value)
+
+
+class MaintenanceMetrics(JobMetrics):
+    """What the job does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__("drift", registry)
+        self.pruned_sightings = Counter(
+            "infrawatch_drift_pruned_sightings", "Sightings that were kept no longer.", registry=registry
+        )

@@ -9,6 +9,7 @@ from uuid import UUID
 from infrawatch_common.database import Connection, Pool, columns
 from infrawatch_common.drift.reading import Snapshot
 from infrawatch_common.events import Reason, Rejection
+from infrawatch_common.jobs import alone
 from infrawatch_common.kafka import Record
 from infrawatch_drift.domain.timeline import Place, Run, Sighting
 
@@ -85,15 +86,18 @@ class Added(NamedTuple):
 class Sightings:
     """Old sightings."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, timeout: float = 60.0) -> None:
         self._pool = pool
+        self._timeout = timeout
 
     async def prune(self, before: datetime, most: int) -> int:
         """Forget at most so many sightings that are older than ``before`` and lie within a run; how many there were.
 
-        The first and the last of each run stay, so that rows remain what their sightings say.
+        The first and the last of each run stay, so that rows remain what their sightings say. Raises ``TakenError``
+        while another replica is at it.
         """
-        status = await self._pool.execute(_PRUNE, before, most)
+        async with alone(self._pool, "drift", "sighting retention") as connection:
+            status = await connection.execute(_PRUNE, before, most, timeout=self._timeout)
         return int(status.rpartition(" ")[2])
 
 

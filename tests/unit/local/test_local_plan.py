@@ -21,7 +21,7 @@ def settings(**ports: str) -> Settings:
 
 def test_stores_start_first_and_the_agent_last() -> None:
     names = [component.name for component in make_plan(settings()).components]
-    assert names == ["kafka", "database", "api", "ingest", "alerting", "prometheus", "agent"]
+    assert names == ["kafka", "database", "api", "ingest", "alerting", "drift", "prometheus", "agent"]
 
 
 def test_every_service_of_the_table_is_planned_and_scraped() -> None:

@@ -19,11 +19,11 @@ Covering = Callable[[Key], UUID | None]
 
 class Policy(NamedTuple):
     """How changes are judged. What is found more than ``late_after`` after it happened is late; people are told of a
-    snapshot whose worst change is at least ``notify_severity``."""
+    snapshot whose worst change is at least ``notify_severity``; None: of no snapshot."""
 
     rules: Rules
     late_after: timedelta
-    notify_severity: Outcome
+    notify_severity: Outcome | None
 
 
 class Found(NamedTuple):

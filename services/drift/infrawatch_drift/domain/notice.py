@@ -38,7 +38,8 @@ class Notice(NamedTuple):
 def notice(news: Sequence[Found], policy: Policy) -> Notice | None:
     """What is told of a snapshot's changes that nobody knew before; None if none of them is bad enough."""
     seen = sorted((row for row in news if not row.hidden), key=lambda row: -RANKS[row.severity])
-    if not seen or RANKS[worst(seen)] < RANKS[policy.notify_severity]:
+    least = policy.notify_severity
+    if not seen or least is None or RANKS[worst(seen)] < RANKS[least]:
         return None
     first = seen[0]
     counts = Counter(row.severity for row in seen)
