@@ -16,6 +16,7 @@ from bench.alerting import measure_alerting, measure_alerting_memory
 from bench.delay import measure_delay
 from bench.drain import measure_drain, measure_memory
 from bench.fleet import measure_fleet
+from bench.fleet_views import measure_fleet_views
 from bench.growth import measure_growth
 from bench.latency import measure_latency
 from bench.preview import measure_preview
@@ -32,6 +33,7 @@ BENCHMARKS: Mapping[str, Callable[[Setting], Awaitable[list[Result]]]] = {
     "fleet": measure_fleet,
     "agent": measure_agent,
     "reads": measure_reads,
+    "fleet-views": measure_fleet_views,
     "preview": measure_preview,
     "alerting": measure_alerting,
     "alerting-memory": measure_alerting_memory,

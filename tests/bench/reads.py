@@ -45,7 +45,7 @@ async def measure_reads(setting: Setting) -> list[Result]:
     with fresh_database(setting.stack) as database:
         async with database.admin() as admin:
             await _fill(admin, setting.sizes, end)
-            token = await _token(admin)
+            token = await reader_token(admin)
         settle(database)
         environment = {**database.environment("api"), "INFRAWATCH_HOST_KEY_SECRET": MASTER_SECRET}
         api = Service("api", setting.directory, environment, "serve").start()
@@ -88,7 +88,8 @@ async def _fill(admin: Any, sizes: Sizes, end: datetime) -> None:
     await admin.execute("ANALYZE metrics")
 
 
-async def _token(admin: Any) -> str:
+async def reader_token(admin: Any) -> str:
+    """An API token of a new viewer."""
     token = new_token(TokenKind.API)
     await admin.execute(
         "WITH reader AS (INSERT INTO users (email, password, role) VALUES ('bench@example.org', '-', 'viewer')"

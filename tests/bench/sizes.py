@@ -37,6 +37,9 @@ class Sizes:
     alerting_memory_records: int = 1_000_000
     alerting_memory_hosts: int = 5000
     delay_seconds: int = 60
+    fleet_views_hosts: int = 1000
+    fleet_views_packages: int = 1500
+    fleet_views_rounds: int = 5  # times that each question is asked
 
 
 def parse(environment: Mapping[str, str]) -> Sizes:

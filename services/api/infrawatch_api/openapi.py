@@ -35,6 +35,7 @@ _TAGS = {
     "silences": "What is not to be told for a while.",
     "deliveries": "What was told, how often it was tried, and how that went.",
     "drift triage": "Verdicts on changes, what hosts may have, and which changes nobody is to be bothered with.",
+    "fleet": "How hosts' configurations differ, and how changes spread.",
     "users": "Who may log in; for administrators.",
     "tokens": "One's own API tokens.",
     "enrolments": "How hosts get the keys that they sign with.",

@@ -190,6 +190,13 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSet
     drift_ignore_timeout: float = Field(
         120.0, gt=0, le=3600, description="Seconds after which the preview, creation or deletion of a rule is given up."
     )
+    fleet_hosts_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most hosts whose configurations are compared at a time."
+    )
+    fleet_groups_max: int = Field(100, ge=1, le=10_000, description="Most groups that they may fall into.")
+    fleet_values_max: int = Field(
+        100_000, ge=1, le=10_000_000, description="Most different packages, versions and values that they may have."
+    )
     range_max_days: int = Field(400, ge=1, le=3660, description="Most days between from and to.")
 
     @model_validator(mode="after")
