@@ -3,8 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import pytest
+from aiokafka.producer import message_accumulator
+from aiokafka.producer import producer as producer_module
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from confluent_kafka import Producer
+
 from ledger import Load, producer
-from poisons import poisons
+from poisons import BadName, poisons
 from records import body, host_key, signature
 from stack import Database, Service, Topics, eventually, ingest_environment
 
@@ -80,3 +86,40 @@ async def test_a_record_that_claims_the_far_future_makes_no_chunk_and_hijacks_no
         )
         assert {day[0].days for day in days} <= {0, 1, 2, 3}, "today's and those made ahead"
         assert await connection.fetchval("SELECT last_seen FROM hosts") <= datetime.now(UTC)
+
+
+async def test_a_header_that_is_no_text_and_any_compression_stop_nobody(
+    database: Database,
+    topics: Topics,
+    service: Callable[..., Service],
+    known_hosts: Callable[[list[str]], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = Load(topics, hosts=1)
+    known_hosts(load.host_ids)
+    for module in (message_accumulator, producer_module):
+        monkeypatch.setattr(module, "DefaultRecordBatchBuilder", _DefaultRecordBatchBuilderPy)
+    async with producer(topics) as sending:
+        await load.send(sending, rounds=2)
+        record = load.next_record(HOST)
+        value = body(record)
+        headers = [(BadName("name"), b""), signature(host_key(HOST), value, topics.metrics)]
+        await sending.send_and_wait(topics.metrics, value, key=HOST.encode(), headers=headers)
+        load.attempted.add(record["id"])
+        load.note(record)
+        await load.send(sending, rounds=2)
+    for compression in ("snappy", "lz4", "zstd", "gzip"):
+        packing = Producer({"bootstrap.servers": topics.bootstrap_servers, "compression.type": compression})
+        record = load.next_record(HOST)
+        value = body(record)
+        header = signature(host_key(HOST), value, topics.metrics)
+        packing.produce(topics.metrics, value, key=HOST.encode(), headers=[header])
+        assert packing.flush(10) == 0
+        load.attempted.add(record["id"])
+        load.note(record)
+    service("ingest", ingest_environment(database, topics)).start()
+
+    async def all_stored() -> bool:
+        return (await load.verdict(database)).kept
+
+    await eventually(all_stored)

@@ -20,6 +20,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from faststream.security import BaseSecurity, SASLScram512
 from pydantic import BaseModel
 
+from infrawatch_common.header_names import survive_header_names
 from infrawatch_common.logs import get_logger
 from infrawatch_common.lost_connections import survive_lost_connections
 from infrawatch_common.settings import ConsumerSettings, KafkaClientSettings, refuse, variable
@@ -46,6 +47,7 @@ _log = get_logger(__name__)
 def create_broker(settings: ConsumerSettings) -> KafkaBroker:
     """A broker that creates no topics, validates nothing by itself, and stops in order."""
     survive_lost_connections()
+    survive_header_names()
     logger = logging.getLogger("infrawatch.kafka")
     logger.setLevel(logging.WARNING)  # FastStream logs two lines a batch at INFO
     return KafkaBroker(

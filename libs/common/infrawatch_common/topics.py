@@ -128,11 +128,15 @@ def _passwords(settings: TopicSettings) -> dict[str, str]:
 
 
 def _definition(topic: Topic, settings: TopicSettings) -> NewTopic:
+    # Agents are not trusted: a record that is small as it comes and huge when it is read, or compressed in a way that
+    # consumers do not know, would stop its partition. The broker unpacks, and measures what comes out.
+    untrusted = {"compression.type": "uncompressed"} if _AGENT in topic.producers else {}
     return NewTopic(
         topic.name,
         settings.topic_partitions,
         settings.topic_replication,
         config={
+            **untrusted,
             # The broker's time shows delay and skew; the record's own is in its body.
             "message.timestamp.type": "LogAppendTime",
             "retention.ms": str(settings.topic_retention_hours * 3600 * 1000),
