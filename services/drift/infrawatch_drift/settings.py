@@ -24,7 +24,7 @@ class Settings(SnapshotSettings, JobSettings):
         6 * 1024 * 1024,
         ge=64 * 1024,
         le=256 * 1024 * 1024,
-        description="Most bytes that a fetch brings; a larger record comes alone. Memory grows by some 20 times of it.",
+        description="Most bytes that a fetch brings; a larger record comes alone. Memory grows by some 30 times of it.",
     )
     batch_max_records: int = Field(500, ge=1, le=50_000, description="Most records in one transaction.")
     http_port: int = Field(28083, ge=0, le=65535, description="Port of health checks and metrics.")
