@@ -1,6 +1,5 @@
 """What scenes of alerting share: rules, values that step up and down, and the comparison with an undisturbed run."""
 
-import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
@@ -10,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import AIOKafkaConsumer
 
 from faults import alert_verdicts
 from faults.alert_verdicts import Firing
+from faults.published import ends, everything_on, outbox_is_empty
 from faults.verdicts import Check
 from faults.world import World, aside, know
 from stack import Database, Service, Topics, alerting_environment, eventually, fresh_database
@@ -125,12 +124,12 @@ async def judged_everything(database: Database, topics: Topics) -> bool:
     consumer = AIOKafkaConsumer(bootstrap_servers=topics.bootstrap_servers)
     await consumer.start()
     try:
-        ends = await _ends(consumer, topics.bootstrap_servers, topics.metrics)
+        due = await ends(consumer, topics.bootstrap_servers, topics.metrics)
     finally:
         await consumer.stop()
     async with database.admin() as connection:
         reached = await connection.fetchval("SELECT sum(next_offset) FROM consumer_offsets")
-    return int(reached or 0) == sum(ends.values())
+    return int(reached or 0) == sum(due.values())
 
 
 async def published(world: World, rules: Sequence[Rule]) -> Counter[tuple[str, UUID]]:
@@ -138,38 +137,7 @@ async def published(world: World, rules: Sequence[Rule]) -> Counter[tuple[str, U
 
     Waits until the outbox is empty.
     """
-    await eventually(lambda: _outbox_is_empty(world.database))
+    await eventually(lambda: outbox_is_empty(world.database))
     ids = {str(one.id) for one in rules}
-    found: Counter[tuple[str, UUID]] = Counter()
-    consumer = AIOKafkaConsumer(bootstrap_servers=world.topics.bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        ends = await _ends(consumer, world.topics.bootstrap_servers, _EVENTS_TOPIC)
-        consumer.assign(list(ends))
-        await consumer.seek_to_beginning()
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for event in (json.loads(record.value or b"{}") for record in records):
-                    if event["alert_id"] in ids:
-                        found[event["event"], UUID(event["id"])] += 1
-    finally:
-        await consumer.stop()
-    return found
-
-
-async def _outbox_is_empty(database: Database) -> bool:
-    async with database.admin() as connection:
-        return not await connection.fetchval("SELECT count(*) FROM outbox")
-
-
-async def _ends(consumer: AIOKafkaConsumer, bootstrap_servers: str, topic: str) -> dict[TopicPartition, int]:
-    """The end of each partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-    await admin.start()
-    try:
-        (described,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    partitions = [TopicPartition(topic, one["partition"]) for one in described["partitions"]]
-    assert partitions, f"there is no topic {topic}"
-    return dict(await consumer.end_offsets(partitions))
+    events = await everything_on(world.topics, _EVENTS_TOPIC)
+    return Counter((event["event"], UUID(event["id"])) for event in events if event["alert_id"] in ids)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults import verdicts
+from faults import drifts, verdicts
 from faults.servers import FaultyStack
 from faults.verdicts import Check
 from faults.world import Scale, World, aside, world
@@ -82,7 +82,8 @@ def _mend(stack: FaultyStack) -> None:
 async def judge(scenario: Scenario, made: World) -> list[Check]:
     """All that must hold, once everything that will arrive has arrived."""
     await made.caught_up(scenario.arrival)
-    checks = await _rows(made) if scenario.consumer == "ingest" else []
+    rows = _ROWS.get(scenario.consumer)
+    checks = await rows(made) if rows is not None else []
     checks += [
         verdicts.no_regression(made.readings),
         verdicts.truthful(made.vitals, made.faults),
@@ -101,3 +102,6 @@ async def judge(scenario: Scenario, made: World) -> list[Check]:
 async def _rows(made: World) -> list[Check]:
     verdict = await made.load.verdict(made.database)
     return [verdicts.nothing_lost(verdict, len(made.load.acknowledged)), verdicts.nothing_doubled(verdict)]
+
+
+_ROWS = {"ingest": _rows, "drift": drifts.judge}

@@ -25,11 +25,13 @@ _STORED = re.compile(r'^infrawatch_ingest_records_total\{outcome="stored"\} (\S+
 class Watch:
     """Fills ``vitals`` and ``readings`` between entering and leaving."""
 
-    def __init__(self, services: Callable[[], Sequence[Service]], topics: Topics, group: str) -> None:
+    def __init__(self, services: Callable[[], Sequence[Service]], topics: Topics, topic: str, group: str) -> None:
+        """``topic`` is the one of ``topics`` that the group reads."""
         self.vitals: list[Vitals] = []
         self.readings: list[Reading] = []
         self._services = services
         self._topics = topics
+        self._topic = topic
         self._group = group
         self._stack = AsyncExitStack()
 
@@ -43,7 +45,7 @@ class Watch:
         self._consumer = AIOKafkaConsumer(bootstrap_servers=self._topics.bootstrap_servers)
         await self._consumer.start()
         self._stack.push_async_callback(self._consumer.stop)
-        (topic,) = await self._admin.describe_topics([self._topics.metrics])
+        (topic,) = await self._admin.describe_topics([self._topic])
         self._partitions = [TopicPartition(topic["topic"], one["partition"]) for one in topic["partitions"]]
         assert self._partitions
         self._tasks = [asyncio.create_task(self._watch_services()), asyncio.create_task(self._watch_group())]

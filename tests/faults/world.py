@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from faults.proxy import FaultProxy
 from faults.servers import FaultyStack
+from faults.snapshot_load import SnapshotLoad
 from faults.verdicts import Check, Reading, Span, Vitals, recovery
 from faults.watch import Watch
 from ledger import Load, Shape, as_it_is, producer
@@ -22,6 +23,7 @@ from stack import (
     Service,
     Topics,
     alerting_environment,
+    drift_environment,
     eventually,
     fresh_database,
     fresh_topics,
@@ -32,7 +34,7 @@ T = TypeVar("T")
 
 SESSION_TIMEOUT = 6.0  # of every consumer here: the shortest that the settings allow
 _TICK = 0.1
-_ENVIRONMENTS = {"ingest": ingest_environment, "alerting": alerting_environment}
+_ENVIRONMENTS = {"ingest": ingest_environment, "alerting": alerting_environment, "drift": drift_environment}
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,10 @@ class World:
     async def alerting(self, environment: dict[str, str] | None = None) -> Service:
         """Start one, and wait until it is ready."""
         return await self._start_new("alerting", environment)
+
+    async def drift(self, environment: dict[str, str] | None = None) -> Service:
+        """Start one, and wait until it is ready."""
+        return await self._start_new("drift", environment)
 
     async def _start_new(self, name: str, environment: dict[str, str] | None) -> Service:
         assert name == self.consumer, f"the scenario says that it watches {self.consumer}"
@@ -268,10 +274,10 @@ async def world(
     with ExitStack() as cleanup:
         database = await aside(lambda: cleanup.enter_context(fresh_database(stack)))
         topics = await fresh_topics(stack)
-        load = Load(topics, hosts)
+        load = SnapshotLoad(topics, hosts) if consumer == "drift" else Load(topics, hosts)
         know(database, load.host_ids)
         made = World(stack, directory, scale, database, topics, load, cleanup, consumer, make_service=make_service)
-        async with Watch(lambda: made.services, topics, made.group) as watch:
+        async with Watch(lambda: made.services, topics, load.topic, made.group) as watch:
             made._watch = watch
             yield made
 
