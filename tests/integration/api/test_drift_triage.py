@@ -266,6 +266,25 @@ async def test_of_verdicts_at_the_same_time_the_last_counts_and_all_are_kept(ope
     assert await operator.values() == (["2"] if now[0] == "accepted" else [])
 
 
+async def test_what_is_accepted_of_the_same_thing_at_the_same_time_leaves_one_baseline(operator: Operator) -> None:
+    world, now = operator.world, operator.world.clock.now
+    await add_host(world, "web-1")
+    await add_snapshot(world, "web-1", now, Fact(Category.PACKAGE, "dpkg", "openssl", "5"))
+    changes = [
+        await add_change(world, "web-1", before=str(number), after=str(number + 1), at=now - HOUR / (number + 1))
+        for number in range(5)
+    ]
+
+    answers = await asyncio.gather(
+        *(operator.judge(change, "accepted") for change in changes),
+        operator.accept(),
+        operator.judge_many(ids=changes[::-1]),
+    )
+
+    assert {answer.status_code for answer in answers} == {200, 201}
+    assert await operator.values() == ["5"]
+
+
 async def test_the_same_change_is_judged_on_every_host_at_once(operator: Operator) -> None:
     world = operator.world
     meant = [await add_change(world, f"web-{number}") for number in range(3)]

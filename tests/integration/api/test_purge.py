@@ -1,8 +1,9 @@
 """What is left of a host that is purged: nothing but what is meant to outlive it."""
 
+import asyncio
 from typing import Any
 
-from fleet import add_host
+from fleet import add_change, add_host
 
 # Why a table keeps rows of a host that is gone.
 OUTLIVES = {
@@ -73,3 +74,28 @@ async def test_a_purge_leaves_no_row_of_the_host_but_what_is_to_outlive_it(world
     for table in found:
         left = [row["host_id"] for row in await world.admin.fetch(f"SELECT DISTINCT host_id FROM {table}")]
         assert sorted(left) == (["web-1", "web-2"] if table in OUTLIVES else ["web-2"]), table
+
+
+async def test_a_purge_and_those_who_judge_or_hide_changes_do_not_lock_one_another_out(world: Any) -> None:
+    hosts = [f"web-{number}" for number in range(3)]
+    for host_id in hosts:
+        await add_host(world, host_id)
+        for name in map(str, range(40)):
+            model = await add_change(world, host_id, name)
+    ids = [str(row["id"]) for row in await world.admin.fetch("SELECT id FROM drift_changes ORDER BY id DESC")]
+    admin = await world.signed_in("admin")
+    said = {"verdict": "accepted", "reason": "x"}
+
+    answers = await asyncio.gather(
+        *(world.call("DELETE", f"/api/v1/hosts/{host_id}?purge=true", admin) for host_id in hosts[:2]),
+        world.post("/api/v1/drift/triage", admin, json={**said, "like": model}),
+        world.post("/api/v1/drift/triage", admin, json={**said, "ids": ids}),
+        world.post("/api/v1/drift/ignores", admin, json={"names": ["*"], "everything": True, "reason": "x"}),
+        world.post("/api/v1/drift/triage", admin, json={**said, "ids": ids[::-1]}),
+    )
+
+    # Some of the changes may be gone, and then they cannot be judged; nobody has to try again.
+    assert {answer.status_code for answer in answers} <= {200, 201, 204, 400}
+    for table in ("drift_changes", "drift_verdicts", "drift_baselines"):
+        left = [row["host_id"] for row in await world.admin.fetch(f"SELECT DISTINCT host_id FROM {table}")]
+        assert set(left) <= {"web-2"}, table

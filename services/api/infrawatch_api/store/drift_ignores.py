@@ -51,6 +51,8 @@ UPDATE drift_changes SET ignored_by = $5
 WHERE ignored_by IS NULL AND """
     + COVERED
 )
+# The planner cannot know how many things and hosts there are; where it guesses few, comparing them all takes minutes.
+_JOIN_BY_HASH = "SELECT set_config('enable_nestloop', 'off', TRUE)"
 # What a rule hid, given to the first of the others that covers it; the rest is shown when the rule is deleted.
 _HAND_OVER = """
 WITH rules AS MATERIALIZED (
@@ -116,6 +118,7 @@ async def insert(
 async def delete(connection: Connection, rule_id: UUID, wait: float) -> None:
     """Delete a rule; what it hid and no other rule covers is visible again. For a transaction that has ``lock``."""
     others = json.dumps([_as_json(rank, row) for rank, row in enumerate(await connection.fetch(_OTHERS, rule_id))])
+    await connection.execute(_JOIN_BY_HASH)
     await connection.execute(_HAND_OVER, rule_id, others, timeout=wait)
     await connection.execute(_DELETE, rule_id, timeout=wait)
 
