@@ -163,9 +163,9 @@ async def test_what_is_accepted_does_not_deviate_while_that_is_in_force(fleet: A
         assert (item["deviating"], item["accepted"]) == (1, 0)
 
 
-async def test_an_acceptance_of_another_value_is_none(fleet: Any) -> None:
+async def test_an_acceptance_that_has_ended_or_is_of_another_value_is_none(fleet: Any) -> None:
     await accept(fleet, "web-2", CURL, "7.9-1")
-    await accept(fleet, "web-2", CURL, None, ended_at=START)
+    await accept(fleet, "web-2", CURL, "8.0-1", ended_at=START + DAY)
 
     assert [item["accepted"] for item in (await ask(fleet, FLEET, name="curl"))["items"]] == [0]
 

@@ -97,6 +97,12 @@ async def test_a_rollout_is_told_as_it_was_at_the_end_of_the_time(fleet: Any) ->
     assert tally(found) == (4, 2, 0, 0, 1)
 
 
+async def test_hosts_that_changed_before_the_time_did_not_change_in_it(fleet: Any) -> None:
+    found = await rollout(fleet, "8.0", "8.1", **{"from": "2026-11-02T12:00:00Z"})
+
+    assert tally(found) == (1, 2, 0, 0, 2)
+
+
 async def test_the_hosts_of_a_rollout_are_told_with_their_states(fleet: Any) -> None:
     which = {**SPAN, "rollout": (await rollout(fleet, "8.0", "8.1"))["id"]}
     items = (await ask(fleet, HOSTS, **which))["items"]
@@ -141,6 +147,10 @@ async def test_rollouts_can_be_narrowed(fleet: Any) -> None:
     assert (await ask(fleet, ROLLOUTS, **SPAN, name="base-files"))["items"] == []
     assert (await ask(fleet, ROLLOUTS, **SPAN, source="rpm"))["items"] == []
     assert (await ask(fleet, ROLLOUTS, **SPAN, category="kernel"))["items"] == []
+    token = await fleet.signed_in("viewer")
+    assert (await fleet.get(ROLLOUTS, token, params={"category": "source"})).json()["errors"] == [
+        {"field": "category", "message": "should be os, kernel, package or env"}
+    ]
     assert len((await ask(fleet, ROLLOUTS, **SPAN, name="curl", source="dpkg", category="package"))["items"]) == 3
     assert tally(await rollout(fleet, "8.0", "8.1", tag="env:prod")) == (1, 1, 0, 0, 0)
 

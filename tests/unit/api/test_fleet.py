@@ -130,6 +130,14 @@ def test_what_is_accepted_and_is_the_majority_by_now_is_no_exception() -> None:
     assert world.only([Accepted(0, subject(CURL), world.facts[CURL, "8.1"])]).accepted == 0
 
 
+def test_accepted_absence_says_nothing_of_a_host_that_does_not_report_the_source() -> None:
+    world = World([{CURL: "8.1"}, {CURL: "8.1"}, {BASH: "5.2"}, {LANG: "C"}])
+
+    found = world.only([Accepted(3, subject(CURL), None)])
+
+    assert (found.asked, found.accepted, found.deviating) == (3, 0, 1)
+
+
 def test_an_ignore_rule_spares_the_hosts_that_it_selects_and_no_others() -> None:
     rule = Ignore(UUID(int=1), Category.PACKAGE, ("dpkg",), ("cu*",), {"env": "test"})
     world = World(

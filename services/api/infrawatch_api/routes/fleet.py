@@ -27,6 +27,7 @@ from infrawatch_api.routes.fleet_parameters import (
     SourceFilter,
     TagFilter,
     as_of,
+    subject_category,
 )
 from infrawatch_api.routes.parameters import HostIdFilter, checked_host_id
 from infrawatch_api.store import fleet, fleet_hosts
@@ -73,7 +74,9 @@ async def compare_fleet(  # noqa: PLR0913 - a question with many optional parts
     default = most if as_file else api.settings.page_size
     wanted = paging(cursor, limit, _SUBJECT_KEYS, default=default, most=most)
     moment = as_of(at, cursor, _SUBJECT_KEYS, api.clock())
-    about = Wanted(category, plain_text("source", source), plain_text("name", name), everything=not deviating)
+    about = Wanted(
+        subject_category(category), plain_text("source", source), plain_text("name", name), everything=not deviating
+    )
     question = Question(moment, parse_tags(tag or []), plain_text("group_by", group_by), about)
     async with fleet.reading(api.database) as connection:
         found = await compare(connection, api.settings, question)
@@ -136,7 +139,7 @@ async def list_deviations(  # noqa: PLR0913 - each filter is a parameter
     are compared; host and group choose what is shown of that.
     """
     moment = as_of(at, cursor, _DEVIATION_KEYS, api.clock())
-    about = Wanted(category, plain_text("source", source), plain_text("name", name), everything=True)
+    about = Wanted(subject_category(category), plain_text("source", source), plain_text("name", name), everything=True)
     question = Question(moment, parse_tags(tag or []), plain_text("group_by", group_by), about)
     which = Which(checked_host_id(host_id), plain_text("group", group), grouped, accepted)
     deviations = DeviationList(api, question, which)

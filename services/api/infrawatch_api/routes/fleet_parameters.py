@@ -7,7 +7,7 @@ from typing import Annotated
 from litestar.params import QueryParameter
 
 from infrawatch_api.domain.cursor import Key, decode_cursor
-from infrawatch_api.domain.inputs import parse_time
+from infrawatch_api.domain.inputs import InvalidInputError, parse_time
 from infrawatch_common.drift.changes import Category
 
 AsOf = Annotated[str | None, QueryParameter(name="at", description="RFC 3339 time as of which; now by default.")]
@@ -35,3 +35,10 @@ def as_of(
         assert isinstance(began, datetime), "cursors begin with a time"
         return began
     return parse_time(field, text) if text is not None else now
+
+
+def subject_category(category: Category | None) -> Category | None:
+    """The category, if subjects can be of it: a whole source is none. Raises ``InvalidInputError``."""
+    if category is Category.SOURCE:
+        raise InvalidInputError("category", "should be os, kernel, package or env")
+    return category

@@ -17,7 +17,14 @@ from infrawatch_api.domain.roles import Role
 from infrawatch_api.domain.rollouts import RolloutId, RolloutState, parse_rollout, rollout_range
 from infrawatch_api.guards import requires
 from infrawatch_api.pagination import Cursor, Limit
-from infrawatch_api.routes.fleet_parameters import CategoryFilter, NameFilter, SourceFilter, TagFilter, as_of
+from infrawatch_api.routes.fleet_parameters import (
+    CategoryFilter,
+    NameFilter,
+    SourceFilter,
+    TagFilter,
+    as_of,
+    subject_category,
+)
 from infrawatch_api.store import rollout_hosts, rollouts
 from infrawatch_api.store.fleet import reading
 from infrawatch_api.store.rollout_hosts import Asked
@@ -72,7 +79,7 @@ async def list_rollouts(  # noqa: PLR0913 - each filter is a parameter
         covered.start,
         covered.end,
         parse_tags(tag or []),
-        category,
+        subject_category(category),
         plain_text("source", source),
         plain_text("name", name),
     )
