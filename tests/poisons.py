@@ -52,3 +52,12 @@ def snapshot_poisons(good: dict[str, Any]) -> dict[str, tuple[bytes | None, str]
         "empty": (b"", "empty"),
         "tombstone": (None, "empty"),
     }
+
+
+class BadName(str):
+    """The name of a header that is sent as bytes that are not UTF-8."""
+
+    __slots__ = ()
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:  # noqa: ARG002
+        return b"na\xff\xfeme"
