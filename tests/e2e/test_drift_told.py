@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +12,11 @@ from aiohttp import web
 from drift_notices import KERNEL, add_drift
 
 from infrawatch_common.notices.drift_notices import drift_notice_id
+from ledger import producer, send
 from operating import ADMIN, api_environment, command, get, post
 from receivers import Received, Receiver, receiving, status
-from stack import Database, Service, Topics, alerting_environment, eventually
+from snapshots import snapshot
+from stack import Database, Service, Topics, alerting_environment, drift_environment, eventually
 from webhook_channels import PRIVATE
 
 HOST = "host-a"
@@ -124,3 +126,30 @@ async def test_alerting_that_is_killed_while_it_sends_drift_sends_it_once_more_w
     (first, again) = scene.receiver.received
     assert told(first) == told(again)
     assert told(first)[2] == str(drift_notice_id(UUID(snapshot_id)))
+
+
+async def test_a_change_that_two_snapshots_show_reaches_the_webhook(
+    scene: Scene,
+    database: Database,
+    topics: Topics,
+    service: Callable[..., Service],
+    known_hosts: Callable[[list[str]], None],
+) -> None:
+    known_hosts([HOST])
+    service("drift", drift_environment(database, topics)).start()
+    now = datetime.now(UTC)
+    async with producer(topics) as sending:
+        for number, (minutes, version) in enumerate(((10, "3.0.16-1"), (0, "3.0.15-1"))):
+            packages = {"dpkg": {"openssl": version}}
+            record = snapshot(HOST, number, now - timedelta(minutes=minutes), packages=packages)
+            await (await send(sending, topics, record))
+
+    async def told_of_it() -> bool:
+        return bool(scene.receiver.received)
+
+    await eventually(told_of_it, 30)
+    message = json.loads(scene.receiver.received[0].body)
+    assert (message["type"], message["title"]) == ("drift", "[critical] 1 change on web-1 (host-a)")
+    assert "openssl (dpkg) downgraded: 3.0.16-1 to 3.0.15-1" in message["text"]
+    [attempt] = scene.deliveries(snapshot_id=record["id"])
+    assert attempt["notification_id"] == message["id"]
