@@ -15,6 +15,7 @@ from bench.agent import measure_agent
 from bench.alerting import measure_alerting, measure_alerting_memory
 from bench.delay import measure_delay
 from bench.drain import measure_drain, measure_memory
+from bench.drift import measure_drift, measure_drift_memory
 from bench.fleet import measure_fleet
 from bench.fleet_views import measure_fleet_views
 from bench.growth import measure_growth
@@ -38,6 +39,8 @@ BENCHMARKS: Mapping[str, Callable[[Setting], Awaitable[list[Result]]]] = {
     "alerting": measure_alerting,
     "alerting-memory": measure_alerting_memory,
     "delay": measure_delay,
+    "drift": measure_drift,
+    "drift-memory": measure_drift_memory,
 }
 RESULTS = Path(__file__).parents[2] / ".local" / "bench.json"
 

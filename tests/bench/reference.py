@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,7 +25,7 @@ def copy_rate(database: Database, backlog: Backlog) -> float:
             " create_default_indexes => FALSE)"
         )
         began = time.monotonic()
-        _copy(database, backlog.rows)
+        copy(database, backlog.rows, COLUMNS)
         seconds = time.monotonic() - began
         connection.execute("DROP TABLE reference")
     return backlog.kind.records / seconds
@@ -65,10 +66,11 @@ def count_rows(database: Database) -> int:
     return int(found[0])
 
 
-def _copy(database: Database, rows: Path) -> None:
+def copy(database: Database, rows: Path, columns: Sequence[str]) -> None:
+    """Have ``psql`` put a CSV file into the table ``reference``."""
     runtime = Runtime.in_cache(local_settings.parse(os.environ, Path.home()).cache_dir)
     admin = urlsplit(database.admin_url)
     address = admin._replace(netloc=f"{admin.username}@{admin.hostname}:{admin.port}").geturl()
-    statement = f"\\copy reference ({', '.join(COLUMNS)}) from {rows.name} csv"
+    statement = f"\\copy reference ({', '.join(columns)}) from {rows.name} csv"
     command = runtime.sandbox.command(rows.parent, ("psql", "-Xq", "-d", address, "-c", statement))
     subprocess.run(command, check=True, env={"PATH": "/usr/bin:/bin", "PGPASSWORD": unquote(admin.password or "")})

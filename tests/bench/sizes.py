@@ -40,6 +40,10 @@ class Sizes:
     fleet_views_hosts: int = 1000
     fleet_views_packages: int = 1500
     fleet_views_rounds: int = 5  # times that each question is asked
+    drift_hosts: int = 100
+    drift_unchanged: int = 10_000  # snapshots that say what the one before them said
+    drift_changed: int = 3_000  # snapshots of which each says something new
+    drift_memory: int = 4_000  # snapshots of the drain that shows whether memory grows
 
 
 def parse(environment: Mapping[str, str]) -> Sizes:
