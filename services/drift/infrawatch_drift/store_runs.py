@@ -1,6 +1,7 @@
 """From runs that are new or begin after others to rows: of snapshots, of changes, and of what people are told."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from infrawatch_common.drift.content import Content
 from infrawatch_common.drift.facts import Fact, facts_of
 from infrawatch_common.drift.reading import content_of
 from infrawatch_drift import store_changes, store_snapshots
+from infrawatch_drift.at_once import at_once
 from infrawatch_drift.domain.counting import Moved, moved, recounted
 from infrawatch_drift.domain.findings import Found, Policy, Revision, Stored, find, revise
 from infrawatch_drift.domain.notice import Notice, notice
@@ -20,9 +22,9 @@ from infrawatch_drift.store_facts import FactIds
 from infrawatch_drift.store_sightings import Judged
 from infrawatch_drift.store_snapshots import Kept, NewRow
 
-# Contents that are in memory at a time, by the bytes of their records, and changes: a host may change altogether in
-# each of its snapshots.
-_SLICE_BYTES = 1024 * 1024
+# How much is in hand at a time, twice over: contents, by the bytes of their records, and changes. A host may change
+# altogether in each of its snapshots.
+_SLICE_BYTES = 512 * 1024
 _COPY_BYTES = 64 * 1024
 _CHANGES = 5_000
 
@@ -62,6 +64,15 @@ class _Draft(NamedTuple):
     moved: Moved | None  # against the run before; None for the first of a host
 
 
+@dataclass(slots=True)
+class _Drafts:
+    """Runs that are worked out and yet to be stored. ``stored`` are the rows that they build on."""
+
+    stored: dict[UUID, Kept] = field(default_factory=dict)
+    runs: list[_Draft] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
+
+
 class RunWriter:
     """Writes the runs of one transaction."""
 
@@ -81,40 +92,50 @@ class RunWriter:
         self._covering = covering
         self._found_at = found_at
         self._tally = Tally()
-        self._last: tuple[UUID, Kept] | None = None  # of the run that was written latest
+        self._last: dict[UUID, Sequence[int]] = {}  # the facts of the run that was stored last
 
-    async def write(self, tasks: Iterable[Task]) -> Tally:
-        """Write all of them; those of a host by time, one after the other."""
-        for part in _slices(tasks):
-            await self._write(part)
+    async def write(self, tasks: Sequence[Task]) -> Tally:
+        """Write all of them; those of a host by time, one after the other.
+
+        While the database stores some, the next ones are worked out.
+        """
+        done = 0
+        drafts = _Drafts()
+        while done < len(tasks):
+            part = _slice(tasks, done)
+            stored = await store_snapshots.read(self._connection, _needed(part, drafts))
+            there = await store_changes.read(self._connection, [one for task in part for one in task.replaced_ids])
+            drafts, _ = await at_once(self._draft(part, stored, there, drafts), self._store(drafts))
+            done += len(drafts.runs)
+        await self._store(drafts)
         return self._tally
 
-    async def _write(self, tasks: Sequence[Task]) -> None:
-        stored = await store_snapshots.read(self._connection, _needed(tasks, self._last))
-        if self._last is not None:
-            stored[self._last[0]] = self._last[1]
-        replaced = [identifier for task in tasks for identifier in task.replaced_ids]
-        there = await store_changes.read(self._connection, replaced)
-        drafts: list[_Draft] = []
-        revisions: list[Revision] = []
-        changes = 0
+    async def _draft(
+        self,
+        tasks: Sequence[Task],
+        stored: dict[UUID, Kept],
+        there: Mapping[UUID, Sequence[Stored]],
+        previous: _Drafts,
+    ) -> _Drafts:
+        """Work out the first of the tasks, until there are many changes."""
+        drafts = _Drafts(stored)
         contents = {identifier: kept.content for identifier, kept in stored.items()}
+        contents |= {draft.task.step.run.id: draft.content for draft in previous.runs[-1:]}
+        changes = 0
         for task in tasks:
-            content = _content(task, contents)
-            contents[task.step.run.id] = content
+            await asyncio.sleep(0)
+            content = contents[task.step.run.id] = _content(task, contents)
             found = self._find(task, contents)
-            old = [row for identifier in task.replaced_ids for row in there.get(identifier, ())]
-            difference = None if task.step.before is None else moved(row.change for row in found)
-            drafts.append(_Draft(task, content, difference))
-            revisions.append(self._revise(old, found))
             changes += len(found)
+            difference = None if task.step.before is None else moved(row.change for row in found)
+            drafts.runs.append(_Draft(task, content, difference))
+            old = [row for identifier in task.replaced_ids for row in there.get(identifier, ())]
+            drafts.revisions.append(self._revise(old, found))
             if changes >= _CHANGES:
-                await store_changes.keep(self._connection, revisions, self._topic)
-                revisions, changes = [], 0
-        await store_changes.keep(self._connection, revisions, self._topic)
-        await self._store(drafts, stored)
+                break
+        return drafts
 
-    def _find(self, task: Task, contents: dict[UUID, Content]) -> list[Found]:
+    def _find(self, task: Task, contents: Mapping[UUID, Content]) -> list[Found]:
         before = task.step.before
         if before is None:
             return []
@@ -130,34 +151,38 @@ class RunWriter:
         self._tally.told += [told.kind.value for told in revision.told]
         return revision
 
-    async def _store(self, drafts: Sequence[_Draft], stored: dict[UUID, Kept]) -> None:
-        """Store the new rows. The facts of each are those of the row before, but for what has changed."""
-        said = [draft for draft in drafts if draft.task.content_id is None]
-        ids = await self._facts.of(self._connection, [fact for draft in said for fact in _facts(draft)])
-        kept = dict(stored)
-        rows: list[NewRow] = []
-        for task, content, difference in drafts:
-            run = task.step.run
-            if task.content_id is not None:
-                kept[run.id] = stored[task.content_id]
-                continue
-            numbers = None
-            if difference is not None and task.step.before is not None:
-                gone, come = ([ids[fact] for fact in facts] for facts in difference)
-                numbers = recounted(kept[task.step.before.id].facts, gone, come)
-            if numbers is None:
-                numbers = sorted((await self._facts.of(self._connection, facts_of(content))).values())
-            kept[run.id] = Kept(content, numbers)
-            rows.append(NewRow(task.host_id, run, kept[run.id]))
-        await store_snapshots.insert(self._connection, rows)
-        copied = [
-            (task.host_id, task.step.run, task.source)
-            for task, _, _ in drafts
-            if task.step.is_new and task.source is not None
-        ]
-        await store_snapshots.copy(self._connection, copied)
-        last = drafts[-1].task.step.run.id
-        self._last = last, kept[last]
+    async def _store(self, drafts: _Drafts) -> None:
+        """Store changes and rows. The facts of each row are those of the row before, but for what has changed."""
+        facts = [fact for draft in drafts.runs if draft.task.content_id is None for fact in _facts(draft)]
+        ids, _ = await at_once(
+            self._facts.of(facts), store_changes.keep(self._connection, drafts.revisions, self._topic)
+        )
+        numbers = {identifier: kept.facts for identifier, kept in drafts.stored.items()} | self._last
+        said: list[NewRow] = []
+        for draft in drafts.runs:
+            run, source = draft.task.step.run, draft.task.content_id
+            numbers[run.id] = numbers[source] if source is not None else await self._count(draft, numbers, ids)
+            if source is None:
+                said.append(NewRow(draft.task.host_id, run, Kept(draft.content, numbers[run.id])))
+        self._last = {draft.task.step.run.id: numbers[draft.task.step.run.id] for draft in drafts.runs[-1:]}
+        if said:
+            await store_snapshots.insert(self._connection, said)
+        tasks = [draft.task for draft in drafts.runs]
+        copied = [(one.host_id, one.step.run, one.source) for one in tasks if one.step.is_new and one.source]
+        if copied:
+            await store_snapshots.copy(self._connection, copied)
+
+    async def _count(
+        self, draft: _Draft, numbers: Mapping[UUID, Sequence[int]], ids: Mapping[Fact, int]
+    ) -> Sequence[int]:
+        """The ids of a draft's facts, ascending."""
+        before = draft.task.step.before
+        if before is not None and draft.moved is not None:
+            gone, come = ([ids[fact] for fact in facts] for facts in draft.moved)
+            counted = recounted(numbers[before.id], gone, come)
+            if counted is not None:
+                return counted
+        return sorted((await self._facts.of(list(facts_of(draft.content)))).values())
 
 
 def _facts(draft: _Draft) -> Iterator[Fact]:
@@ -176,23 +201,20 @@ def _content(task: Task, contents: dict[UUID, Content]) -> Content:
     return snapshot.content or content_of(record.value or b"")
 
 
-def _needed(tasks: Sequence[Task], last: tuple[UUID, Kept] | None) -> set[UUID]:
+def _needed(tasks: Sequence[Task], previous: _Drafts) -> set[UUID]:
     """The stored rows whose contents these tasks need."""
     made = {task.step.run.id for task in tasks if task.step.is_new}
-    needed = {task.content_id for task in tasks if task.content_id is not None}
-    needed |= {task.step.before.id for task in tasks if task.step.before is not None} - made
-    return needed - {last[0]} if last is not None else needed
+    made |= {draft.task.step.run.id for draft in previous.runs[-1:]}
+    needed = {task.step.before.id for task in tasks if task.step.before is not None} - made
+    return needed | {task.content_id for task in tasks if task.content_id is not None}
 
 
-def _slices(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-    part: list[Task] = []
+def _slice(tasks: Sequence[Task], start: int) -> Sequence[Task]:
+    """The tasks that are next; one at least."""
     weight = 0
-    for task in tasks:
-        size = _COPY_BYTES if task.record is None else len(task.record[1].value or b"")
-        if part and weight + size > _SLICE_BYTES:
-            yield part
-            part, weight = [], 0
-        part.append(task)
-        weight += size
-    if part:
-        yield part
+    for index in range(start, len(tasks)):
+        record = tasks[index].record
+        weight += _COPY_BYTES if record is None else len(record[1].value or b"")
+        if weight > _SLICE_BYTES:
+            return tasks[start : max(index, start + 1)]
+    return tasks[start:]

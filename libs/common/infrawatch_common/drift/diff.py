@@ -1,6 +1,8 @@
 """How two contents differ, and what becomes of one when changes are made to it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress
+from operator import ne
 from typing import Any
 
 from infrawatch_common.drift.changes import Action, Category, Change, Direction, Value
@@ -65,10 +67,9 @@ def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[tu
     """Name, value before and value after of all that differs, by name."""
     if before == after:
         return []
-    get = before.get
-    found: list[tuple[str, str | None, str | None]] = [
-        (name, get(name), value) for name, value in after.items() if get(name) != value
-    ]
+    # Without a step of Python's own for each of the thousands that are the same.
+    names = compress(after, map(ne, map(before.get, after), after.values()))
+    found: list[tuple[str, str | None, str | None]] = [(name, before.get(name), after[name]) for name in names]
     found += [(name, before[name], None) for name in before.keys() - after.keys()]
     return sorted(found, key=lambda difference: difference[0])
 
