@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drifting import POLICY, Replica, World, said, taken
 from infrawatch_common.drift.reading import Snapshot
 from infrawatch_common.drift.severity import Outcome
+from infrawatch_drift import store_runs
 from infrawatch_drift.store_sightings import Sightings
 from records import NOW
 
@@ -241,3 +243,24 @@ async def told(world: World) -> list[tuple[str, int]]:
 async def everything(world: World) -> list[Any]:
     tables = ("hosts", "snapshots", "snapshot_sightings", "drift_changes", "outbox", "notices", "notice_hosts", "facts")
     return [await world.fetch(f"SELECT * FROM {table} ORDER BY 1") for table in tables]
+
+
+async def test_what_is_in_hand_at_a_time_makes_no_difference(
+    world: World, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that changes altogether in each snapshot of a batch is worked out piece by piece."""
+    other = said(os_info="other", packages={"apk": {f"p{number}": "1" for number in range(20)}}, env_vars={"X": "1"})
+    made = [seen(minute, "ABC"[minute % 3], minute + 1) for minute in range(12)]
+    made += [taken("host-b", at(n), [other, CONTENTS["C"]][n % 2], identifier=UUID(int=100 + n)) for n in range(12)]
+    made += [seen(20, "A", 50, "host-b"), seen(3, "C", 51, "host-c")]
+    late = [taken("host-b", at(n) + MINUTE / 2, CONTENTS["A"], identifier=UUID(int=200 + n)) for n in range(12)]
+    await replica.write(*made, found_at=at(30))
+    await replica.write(*late, found_at=at(30))
+    wanted = await world.rows(), await told(world)
+    for size, changes_at_once in ((1, 5_000), (3_000, 4), (10**9, 1)):
+        monkeypatch.setattr(store_runs, "_SLICE_BYTES", size)
+        monkeypatch.setattr(store_runs, "_CHANGES", changes_at_once)
+        await world.clear()
+        await replica.write(*made, found_at=at(30))
+        await replica.write(*late, found_at=at(30))
+        assert (await world.rows(), await told(world)) == wanted
