@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import ConsumerRebalanceListener, ConsumerRecord
+from aiokafka import AIOKafkaProducer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 from faststream import AckPolicy
@@ -115,6 +115,11 @@ async def _parse(records: Records) -> KafkaMessage:
 async def _raw(message: Any) -> Records:
     records: Records = message.raw_message
     return records
+
+
+def create_producer(settings: KafkaClientSettings) -> AIOKafkaProducer:
+    """A producer whose repetitions of its own make no duplicates."""
+    return AIOKafkaProducer(enable_idempotence=True, **producer_options(settings))
 
 
 def producer_options(settings: KafkaClientSettings) -> dict[str, Any]:

@@ -236,6 +236,12 @@ class JobSettings(ConsumerSettings):
     """A service that has jobs beside consuming."""
 
     job_timeout: float = Field(60.0, gt=0, le=3600, description="Seconds after which a statement of a job is given up.")
+    retention_interval: float = Field(
+        3600.0, ge=1, le=86_400, description="Seconds between two looks for what is kept no longer."
+    )
+    retention_batch: int = Field(
+        5_000, ge=1, le=100_000, description="Most rows that one transaction deletes since they are kept no longer."
+    )
 
     @model_validator(mode="after")
     def _stall_after_jobs(self) -> Self:
@@ -271,6 +277,14 @@ class SnapshotSettings(ConsumerSettings):
         ge=0,
         le=10_000_000,
         description="Most packages of a snapshot, of all its sources; with more of them it is refused.",
+    )
+
+
+class LatenessSettings(_Settings):
+    """A service that finds what has happened."""
+
+    late_after: float = Field(
+        60.0, gt=0, le=86_400, description="Seconds after it happened that what is found counts as found late."
     )
 
 

@@ -5,10 +5,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from faststream import FastStream
 from faststream.specification import AsyncAPI
-from prometheus_client import CollectorRegistry, ProcessCollector
 
 from infrawatch_alerting.background import Assignments, Silence, follow_rules, trouble
 from infrawatch_alerting.dispatching import Dispatcher
@@ -17,7 +15,8 @@ from infrawatch_alerting.domain.notices import decide
 from infrawatch_alerting.domain.positions import Sight
 from infrawatch_alerting.handlers import AlertingHandler
 from infrawatch_alerting.listening import follow
-from infrawatch_alerting.metrics import AlertingMetrics
+from infrawatch_alerting.maintenance import Maintenance
+from infrawatch_alerting.metrics import AlertingMetrics, MaintenanceMetrics
 from infrawatch_alerting.pauses import find_pauses
 from infrawatch_alerting.sending import Senders
 from infrawatch_alerting.sending.dead_man import beat
@@ -28,11 +27,11 @@ from infrawatch_alerting.store_notices import NoticeStore
 from infrawatch_alerting.store_rules import RuleReader
 from infrawatch_alerting.telling import CHANNEL, Notifier, compose
 from infrawatch_common.consuming import BatchConsumer
-from infrawatch_common.database import create_pool
 from infrawatch_common.events import MetricRecord, decode_sample
-from infrawatch_common.host_keys import KeyRing
+from infrawatch_common.foundation import lay_foundation
+from infrawatch_common.jobs import Runner
 from infrawatch_common.judging import Judge, rules_of
-from infrawatch_common.kafka import create_broker, producer_options, subscribe
+from infrawatch_common.kafka import create_broker, create_producer, subscribe
 from infrawatch_common.notices.sealing import Sealer
 from infrawatch_common.outbox import Outbox, publish
 from infrawatch_common.service import Service
@@ -40,13 +39,8 @@ from infrawatch_common.service import Service
 
 def create_app(settings: Settings) -> Service:
     """Put the parts together, in a running event loop; nothing connects before the service runs."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
+    registry, pool, keys = lay_foundation("alerting", settings)
     metrics = AlertingMetrics(registry)
-    # A suspended replica loses its transaction when it loses its partitions: their new owner waits for its rows.
-    abandoned = {"idle_in_transaction_session_timeout": f"{settings.kafka_session_timeout * 1000:.0f}"}
-    pool = create_pool(settings, application="infrawatch-alerting", server_settings=abandoned)
-    keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
     late_after = timedelta(seconds=settings.late_after)
     store = Store(pool, settings.metrics_topic, settings.alert_events_topic, late_after, settings.alert_log_size)
     fleet = Fleet(timedelta(seconds=settings.reporting_interval), timedelta(seconds=settings.backfill_wait))
@@ -70,16 +64,19 @@ def create_app(settings: Settings) -> Service:
     handler.find_pauses = partial(find_pauses, assignments.subscriber, settings.blind_after)
     senders = Senders(settings)
     sealer = Sealer(settings.host_key_secret.get_secret_value().encode())
-    dispatcher = Dispatcher(MessageStore(pool), senders, sealer, settings, metrics)
+    messages = MessageStore(pool)
+    dispatcher = Dispatcher(messages, senders, sealer, settings, metrics)
+    job_metrics = MaintenanceMetrics(registry)
+    jobs = Runner(job_metrics).background(Maintenance(messages, settings, job_metrics).jobs())
     notifier = Notifier(NoticeStore(pool, decide, compose), dispatcher.wake)
     app = FastStream(broker, logger=None, specification=AsyncAPI(title="Infra-Watch alerting", version="1"))
-    make_producer = partial(AIOKafkaProducer, enable_idempotence=True, **producer_options(settings))
     background: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "host keys": keys.follow_revocations,
         "rules": partial(follow_rules, pool, handler, settings.rules_refresh),
         "notices": partial(follow, pool, CHANNEL, "telling", notifier.tell),
         "messages": dispatcher.run,
-        "outbox": partial(publish, Outbox(pool, SERVICE), make_producer, metrics.outbox),
+        **jobs,
+        "outbox": partial(publish, Outbox(pool, SERVICE), partial(create_producer, settings), metrics.outbox),
     }
     if settings.dead_man_url is not None:
         url, is_well = settings.dead_man_url.get_secret_value(), partial(trouble, consumer, pool)

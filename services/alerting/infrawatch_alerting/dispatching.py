@@ -59,7 +59,6 @@ class Dispatcher:
         self._lease = timedelta(seconds=max(settings.notify_timeout, settings.apprise_timeout)) + _MARGIN
         self._longest = timedelta(seconds=settings.notify_back_off_max)
         self._give_up_after = timedelta(seconds=settings.notify_give_up_after)
-        self._keep = timedelta(days=settings.delivery_retention_days)
         self._under_way: set[asyncio.Task[None]] = set()
         self._busy: Counter[UUID] = Counter()
         self._woken = asyncio.Event()
@@ -150,7 +149,6 @@ class Dispatcher:
         detail = f"it could not be delivered within {self._give_up_after.total_seconds():.0f} s"
         given_up = await self._store.give_up(now, now - self._give_up_after, detail)
         self._metrics.given_up.inc(given_up)
-        await self._store.clean(now - self._keep)
         self._next_housekeeping = now + _HOUSEKEEPING
 
     async def _finish(self) -> None:

@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from infrawatch_common.events import Reason
-from infrawatch_common.metrics import ConsumerMetrics
+from infrawatch_common.metrics import ConsumerMetrics, JobMetrics
 
 JUDGED = "judged"
 BACK_FILLED = "back_filled"  # came after newer ones, and filled a gap
@@ -70,3 +70,13 @@ class AlertingMetrics(ConsumerMetrics):
         for kind in ("fired", "resolved"):
             for severity in ("info", "warning", "critical"):
                 self.transitions.labels(kind, severity)
+
+
+class MaintenanceMetrics(JobMetrics):
+    """What the job does."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__("alerting", registry)
+        self.deleted_messages = Counter(
+            "infrawatch_alerting_deleted_messages", "Messages that were kept no longer.", registry=registry
+        )

@@ -3,10 +3,16 @@
 from pydantic import Field, SecretStr, field_validator
 
 from infrawatch_common.notices.addresses import webhook_complaint
-from infrawatch_common.settings import RhythmSettings, SampleSettings, TargetSettings
+from infrawatch_common.settings import (
+    JobSettings,
+    LatenessSettings,
+    RhythmSettings,
+    SampleSettings,
+    TargetSettings,
+)
 
 
-class Settings(SampleSettings, TargetSettings, RhythmSettings):
+class Settings(SampleSettings, JobSettings, TargetSettings, RhythmSettings, LatenessSettings):
     """What alerting can be told."""
 
     # Two of them listen for changes all the time.
@@ -20,7 +26,6 @@ class Settings(SampleSettings, TargetSettings, RhythmSettings):
         le=86_400,
         description="Seconds of new samples of a host after which those that are missing before them come no more.",
     )
-    late_after: float = Field(60.0, gt=0, le=86_400, description="Seconds after which what fires counts as found late.")
     rules_refresh: float = Field(
         30.0, gt=0, le=3600, description="Seconds after which changed rules and hosts are known at the latest."
     )

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
 from infrawatch_common.database import Pool, columns
+from infrawatch_common.jobs import alone
 
 # A channel is behind only with what may be sent: about each host the oldest message.
 _DUE = """
@@ -54,7 +55,10 @@ SELECT gen_random_uuid(), id, channel_id, host_id, attempts, $1, $1, 'given_up',
 FROM given_up
 RETURNING id
 """
-_CLEAN = "DELETE FROM notifications WHERE created_at < $1 AND state <> 'waiting'"
+_CLEAN = """
+DELETE FROM notifications WHERE id IN (
+    SELECT id FROM notifications WHERE created_at < $1 AND state <> 'waiting' ORDER BY created_at LIMIT $2)
+"""
 
 
 class Attempt(NamedTuple):
@@ -115,9 +119,14 @@ class MessageStore:
         """Give up messages from before then, and those whose channel was deleted; how many."""
         return len(await self._pool.fetch(_GIVE_UP, now, before, detail))
 
-    async def clean(self, before: datetime) -> None:
-        """Delete messages from before then, with their attempts."""
-        await self._pool.execute(_CLEAN, before)
+    async def clean(self, before: datetime, most: int, within: float) -> int:
+        """Delete messages from before then, with their attempts, at most so many; how many there were.
+
+        ``within`` so many seconds. Raises ``TakenError`` while another replica is at it.
+        """
+        async with alone(self._pool, "alerting", "delivery retention") as connection:
+            status = await connection.execute(_CLEAN, before, most, timeout=within)
+        return int(status.rpartition(" ")[2])
 
 
 def _attempt(row: Any) -> Attempt:

@@ -3,19 +3,16 @@
 from datetime import timedelta
 from functools import partial
 
-from aiokafka import AIOKafkaProducer
 from faststream import FastStream
 from faststream.specification import AsyncAPI
-from prometheus_client import CollectorRegistry, ProcessCollector
 
 from infrawatch_common.consuming import BatchConsumer
-from infrawatch_common.database import create_pool
 from infrawatch_common.drift.reading import Limits, SnapshotReader
 from infrawatch_common.events import SnapshotRecord
-from infrawatch_common.host_keys import KeyRing
+from infrawatch_common.foundation import lay_foundation
 from infrawatch_common.jobs import Runner
 from infrawatch_common.judging import Judge, rules_of
-from infrawatch_common.kafka import create_broker, producer_options, subscribe
+from infrawatch_common.kafka import create_broker, create_producer, subscribe
 from infrawatch_common.outbox import Outbox, publish
 from infrawatch_common.service import Service
 from infrawatch_drift.domain.findings import Policy
@@ -30,13 +27,8 @@ from infrawatch_drift.store_sightings import Sightings
 
 def create_app(settings: Settings) -> Service:
     """Put the parts together, in a running event loop; nothing connects before the service runs."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
+    registry, pool, keys = lay_foundation("drift", settings)
     metrics = DriftMetrics(registry)
-    # A suspended replica loses its transaction when it loses its partitions: their new owner waits for its rows.
-    abandoned = {"idle_in_transaction_session_timeout": f"{settings.kafka_session_timeout * 1000:.0f}"}
-    pool = create_pool(settings, application="infrawatch-drift", server_settings=abandoned)
-    keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
     policy = Policy(settings.rules, timedelta(seconds=settings.late_after), settings.notify_severity)
     store = Store(pool, metrics, policy, settings.drift_events_topic, settings.facts_cached)
     job_metrics = MaintenanceMetrics(registry)
@@ -59,7 +51,6 @@ def create_app(settings: Settings) -> Service:
         )
     )
     app = FastStream(broker, logger=None, specification=AsyncAPI(title="Infra-Watch drift", version="1"))
-    make_producer = partial(AIOKafkaProducer, enable_idempotence=True, **producer_options(settings))
     return Service(
         name="drift",
         settings=settings,
@@ -70,7 +61,7 @@ def create_app(settings: Settings) -> Service:
         registry=registry,
         background={
             "host keys": keys.follow_revocations,
-            "outbox": partial(publish, Outbox(pool, SERVICE), make_producer, metrics.outbox),
+            "outbox": partial(publish, Outbox(pool, SERVICE), partial(create_producer, settings), metrics.outbox),
             **jobs,
         },
     )

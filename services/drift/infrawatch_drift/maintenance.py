@@ -31,11 +31,11 @@ class Maintenance:
 
     def jobs(self) -> Sequence[Job]:
         """All of them."""
-        return (Job("sighting retention", self._settings.prune_interval, self.prune),)
+        return (Job("sighting retention", self._settings.retention_interval, self.prune),)
 
     async def prune(self) -> Outcome:
         """Delete some of the sightings that are kept no longer."""
         before = self._now() - timedelta(days=self._settings.sighting_retention_days)
-        deleted = await self._sightings.prune(before, self._settings.prune_batch)
+        deleted = await self._sightings.prune(before, self._settings.retention_batch)
         self._metrics.pruned_sightings.inc(deleted)
         return Outcome.MORE if deleted else Outcome.DONE

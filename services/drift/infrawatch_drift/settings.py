@@ -8,13 +8,13 @@ from pydantic import Field, field_validator, model_validator
 from infrawatch_common.drift.default_rules import DEFAULT
 from infrawatch_common.drift.reading_rules import rules_from
 from infrawatch_common.drift.severity import Outcome, Rules
-from infrawatch_common.settings import JobSettings, SnapshotSettings, variable
+from infrawatch_common.settings import JobSettings, LatenessSettings, SnapshotSettings, variable
 
 # A record that the broker got that long ago may come again: what it keeps records for, by default.
 _DAYS_ON_TOPIC = 7
 
 
-class Settings(SnapshotSettings, JobSettings):
+class Settings(SnapshotSettings, JobSettings, LatenessSettings):
     """What drift can be told."""
 
     # A batch takes two; what is published, the job and the health check one each.
@@ -28,7 +28,6 @@ class Settings(SnapshotSettings, JobSettings):
     )
     batch_max_records: int = Field(500, ge=1, le=50_000, description="Most records in one transaction.")
     http_port: int = Field(28083, ge=0, le=65535, description="Port of health checks and metrics.")
-    late_after: float = Field(60.0, gt=0, le=86_400, description="Seconds after which a change counts as found late.")
     drift_rules: str | None = Field(
         None,
         description="How much changes matter: a JSON list of rules (docs/drift.md), best in a file that"
@@ -53,10 +52,6 @@ class Settings(SnapshotSettings, JobSettings):
         description="Days after which of each unchanged stretch only the first and the last sighting are kept."
         " Snapshots and changes stay until they are deleted.",
     )
-    prune_interval: float = Field(
-        3600.0, ge=1, le=86_400, description="Seconds between two looks for sightings that are kept no longer."
-    )
-    prune_batch: int = Field(5_000, ge=1, le=100_000, description="Most sightings that one transaction deletes.")
 
     @field_validator("drift_rules")
     @classmethod

@@ -4,12 +4,10 @@ from datetime import timedelta
 
 from faststream import FastStream
 from faststream.specification import AsyncAPI
-from prometheus_client import CollectorRegistry, ProcessCollector
 
 from infrawatch_common.consuming import BatchConsumer
-from infrawatch_common.database import create_pool
 from infrawatch_common.events import MetricRecord, decode_sample
-from infrawatch_common.host_keys import KeyRing
+from infrawatch_common.foundation import lay_foundation
 from infrawatch_common.jobs import Runner
 from infrawatch_common.judging import Judge, rules_of
 from infrawatch_common.kafka import create_broker, subscribe
@@ -25,13 +23,8 @@ from infrawatch_ingest.store_streams import Streams
 
 def create_app(settings: Settings) -> Service:
     """Put the parts together, in a running event loop; nothing connects before the service runs."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
+    registry, pool, keys = lay_foundation("ingest", settings, reset=_nothing_to_reset)
     metrics = IngestMetrics(registry)
-    # A suspended replica loses its transaction when it loses its partitions: their new owner waits for its rows.
-    abandoned = {"idle_in_transaction_session_timeout": f"{settings.kafka_session_timeout * 1000:.0f}"}
-    pool = create_pool(settings, application="infrawatch-ingest", server_settings=abandoned, reset=_nothing_to_reset)
-    keys = KeyRing(pool, settings.host_key_secret.get_secret_value().encode(), settings.host_key_refresh)
     last_seen_interval = timedelta(seconds=settings.last_seen_interval)
     streams = Streams(pool, settings.stream_ranges_max, settings.stream_gaps_max, last_seen_interval)
     store = Store(pool, metrics, streams)

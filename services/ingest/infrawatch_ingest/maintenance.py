@@ -13,8 +13,6 @@ from infrawatch_ingest.store_jobs import JobStore
 
 _ROLLUP_INTERVAL = 60.0
 _CHUNKS_INTERVAL = 3600.0
-_RETENTION_INTERVAL = 3600.0
-_DELETIONS = 5000
 
 _log = get_logger(__name__)
 
@@ -36,13 +34,14 @@ class Maintenance:
 
     def jobs(self) -> Sequence[Job]:
         """All of them."""
+        seldom = self._settings.retention_interval
         return (
             Job("chunks", _CHUNKS_INTERVAL, self.create_chunks),
             Job("rollup", _ROLLUP_INTERVAL, self.roll_up),
-            Job("metrics retention", _RETENTION_INTERVAL, self.drop_metrics),
-            Job("rollup retention", _RETENTION_INTERVAL, self.drop_hourly),
-            Job("dead letter retention", _RETENTION_INTERVAL, self.delete_dead_letters),
-            Job("stream retention", _RETENTION_INTERVAL, self.delete_streams),
+            Job("metrics retention", seldom, self.drop_metrics),
+            Job("rollup retention", seldom, self.drop_hourly),
+            Job("dead letter retention", seldom, self.delete_dead_letters),
+            Job("stream retention", seldom, self.delete_streams),
         )
 
     async def create_chunks(self) -> Outcome:
@@ -77,12 +76,13 @@ class Maintenance:
     async def delete_dead_letters(self) -> Outcome:
         """Delete some dead letters that are kept no longer."""
         days = timedelta(days=self._settings.dead_letter_retention_days)
-        deleted = await self._store.delete_dead_letters(days, _DELETIONS)
+        deleted = await self._store.delete_dead_letters(days, self._settings.retention_batch)
         self._metrics.deleted_dead_letters.inc(deleted)
-        return Outcome.MORE if deleted == _DELETIONS else Outcome.DONE
+        return Outcome.MORE if deleted == self._settings.retention_batch else Outcome.DONE
 
     async def delete_streams(self) -> Outcome:
         """Delete some of the agents' runs that are kept no longer."""
         days = timedelta(days=self._settings.stream_retention_days)
-        deleted = await self._store.delete_streams(days, self._settings.streams_per_host, _DELETIONS)
-        return Outcome.MORE if deleted == _DELETIONS else Outcome.DONE
+        most = self._settings.retention_batch
+        deleted = await self._store.delete_streams(days, self._settings.streams_per_host, most)
+        return Outcome.MORE if deleted == most else Outcome.DONE

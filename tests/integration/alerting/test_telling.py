@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 from notifying import MINUTE, SECOND, Teller
@@ -213,16 +213,6 @@ async def test_a_host_is_looked_at_when_it_is_due_and_no_earlier(world: Teller) 
     assert await world.notifier.tell() == 3.0
     world.now += 1 * SECOND
     assert await world.notifier.tell() == 2.0
-
-
-async def test_old_messages_are_deleted_with_their_attempts_but_not_those_that_wait(world: Teller) -> None:
-    await world.channel("mail")
-    await world.fire("web-1")
-    await world.tell()
-    world.now += timedelta(days=91)
-    await world.send()
-    assert await world.admin.fetchval("SELECT count(*) FROM notifications") == 0
-    assert await world.attempts() == []
 
 
 async def test_deleting_a_channel_and_telling_at_the_same_time_block_nobody(world: Teller) -> None:

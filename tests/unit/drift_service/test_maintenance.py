@@ -17,7 +17,7 @@ SETTINGS = Settings.model_validate(
         "database_password": "not used",
         "host_key_secret": "not used, but long enough to be one",
         "sighting_retention_days": 40,
-        "prune_batch": 3,
+        "retention_batch": 3,
     }
 )
 
