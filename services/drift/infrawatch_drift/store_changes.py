@@ -35,6 +35,10 @@ INSERT INTO drift_changes (id, host_id, snapshot_id, not_before, at, category, s
                            verdict, verdict_reason, verdict_at, verdict_by, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 """
+_RENAME = """
+UPDATE drift_verdicts SET change_id = new.id FROM unnest($1::uuid[], $2::uuid[]) AS new (old_id, id)
+WHERE change_id = new.old_id
+"""
 _json = msgspec.json.Encoder()
 _value = msgspec.json.Decoder(str | dict[str, str] | None)
 
@@ -59,6 +63,9 @@ async def keep(connection: Connection, revisions: Iterable[Revision], topic: str
         await connection.execute(_INSERT, *columns(added))
     if judged:
         await connection.executemany(_INSERT_JUDGED, judged)
+    renamed = [ids for revision in made for ids in revision.renamed]
+    if renamed:
+        await connection.execute(_RENAME, *columns(renamed))
     told = [(one.found.host_id, event(one)) for revision in made for one in revision.told]
     await add_events(connection, SERVICE, topic, told)
 

@@ -110,6 +110,8 @@ async def test_a_late_one_lets_a_run_begin_earlier_and_the_verdict_on_it_stays(
     assert await contents(world) == [("A", 0, 0), ("B", 5, 9)]
     assert await changes(world) == [(5, 0, "openssl", '"1"', '"2"', True)]
     assert await world.fetch("SELECT verdict, verdict_reason FROM drift_changes") == [("accepted", "it was planned")]
+    history = "SELECT count(*) FROM drift_verdicts JOIN drift_changes ON drift_changes.id = change_id"
+    assert await world.fetch(history) == [(1,)], "what was said of it is found under its new id"
     assert await told(world) == [("changed", 9), ("changed", 5), ("withdrawn", 9)]
     assert await world.fetch("SELECT count(*) FROM notices") == [(1,)], "people are not told again"
 
@@ -233,6 +235,10 @@ async def test_replicas_that_write_the_same_hosts_at_once_leave_the_rows_of_one(
 async def judge(world: World) -> None:
     async with world.database.admin() as admin:
         await admin.execute("UPDATE drift_changes SET verdict = 'accepted', verdict_reason = 'it was planned'")
+        await admin.execute(
+            "INSERT INTO drift_verdicts (change_id, host_id, verdict, reason, at)"
+            " SELECT id, host_id, verdict, verdict_reason, now() FROM drift_changes"
+        )
 
 
 async def told(world: World) -> list[tuple[str, int]]:

@@ -9,7 +9,7 @@ from infrawatch_common.drift.changes import Key
 from infrawatch_common.drift.content import Content
 from infrawatch_common.drift.default_rules import DEFAULT
 from infrawatch_common.drift.severity import Outcome
-from infrawatch_drift.domain.findings import Found, Kind, Policy, Stored, Told, Verdict, find, revise
+from infrawatch_drift.domain.findings import Found, Kind, Policy, Revision, Stored, Told, Verdict, find, revise
 from infrawatch_drift.domain.notice import notice
 from infrawatch_drift.domain.timeline import Run, Step
 
@@ -52,7 +52,7 @@ def test_what_is_found_long_after_it_happened_is_late() -> None:
 def test_what_is_found_again_as_it_was_changes_nothing() -> None:
     rows = [Stored(row, ACCEPTED) for row in found()]
     revision = revise(rows, found(after_seconds=1000))
-    assert revision == ((), (), (), ())
+    assert revision == ((), (), (), (), ())
 
 
 def test_what_differs_from_something_else_now_keeps_its_verdict_and_is_told_as_revised() -> None:
@@ -70,6 +70,7 @@ def test_a_snapshot_that_begins_earlier_keeps_its_verdicts_under_new_ids() -> No
     revision = revise([Stored(row, ACCEPTED) for row in old], new)
     assert [(row.found, row.verdict) for row in revision.judged] == [(row, ACCEPTED) for row in new]
     assert (revision.added, set(revision.removed)) == ((), {row.id for row in old})
+    assert set(revision.renamed) == {(row.id, again.id) for row, again in zip(old, new, strict=True)}
     assert [told.kind for told in revision.told] == [Kind.CHANGED, Kind.CHANGED, Kind.WITHDRAWN, Kind.WITHDRAWN]
 
 
@@ -82,7 +83,7 @@ def test_what_is_no_change_any_more_is_withdrawn() -> None:
 def test_what_is_ignored_is_kept_and_not_told() -> None:
     hidden, seen = found(covering=lambda _key: RULE), found()
     assert all(row.hidden for row in hidden)
-    assert revise([], hidden) == (tuple(hidden), (), (), ())
+    assert revise([], hidden) == Revision(tuple(hidden), (), (), ())
     assert [told.kind for told in revise([Stored(row, ACCEPTED) for row in seen], hidden).told] == [Kind.WITHDRAWN] * 2
     assert [told.kind for told in revise([Stored(row, ACCEPTED) for row in hidden], seen).told] == [Kind.CHANGED] * 2
     assert revise([Stored(row, ACCEPTED) for row in hidden], hidden[:1]).told == ()

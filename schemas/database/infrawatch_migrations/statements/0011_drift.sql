@@ -139,7 +139,8 @@ GRANT SELECT, INSERT ON facts TO infrawatch_drift;
 GRANT DELETE ON snapshots TO infrawatch_drift;
 GRANT SELECT, INSERT, DELETE ON snapshot_sightings, outbox TO infrawatch_drift;
 GRANT SELECT, INSERT, UPDATE, DELETE ON drift_hosts, drift_changes TO infrawatch_drift;
-GRANT SELECT ON drift_ignores TO infrawatch_drift;
+GRANT SELECT ON drift_ignores, drift_verdicts TO infrawatch_drift;
+GRANT UPDATE (change_id) ON drift_verdicts TO infrawatch_drift; -- a change whose snapshot begins earlier has another id
 GRANT SELECT, INSERT, UPDATE ON notices, notice_hosts TO infrawatch_drift;
 GRANT SELECT ON facts, snapshot_sightings, drift_hosts TO infrawatch_api;
 GRANT DELETE ON snapshot_sightings, drift_hosts TO infrawatch_api;

@@ -82,12 +82,14 @@ class Told(NamedTuple):
 
 class Revision(NamedTuple):
     """What becomes of rows: first those in ``removed`` go; ``added`` are what nobody knew before, ``judged`` are
-    written with the verdict that they keep, and ``told`` is published."""
+    written with the verdict that they keep, ``renamed`` has old and new ids of judged ones whose id is another one
+    now, and ``told`` is published."""
 
     added: tuple[Found, ...]
     judged: tuple[Stored, ...]
     removed: tuple[UUID, ...]
     told: tuple[Told, ...]
+    renamed: tuple[tuple[UUID, UUID], ...] = ()
 
 
 def find(
@@ -137,6 +139,7 @@ def revise(stored: Iterable[Stored], found: Sequence[Found]) -> Revision:
     added: list[Found] = []
     judged: list[Stored] = []
     told: list[Told | None] = []
+    renamed: list[tuple[UUID, UUID]] = []
     for row in wanted.values():
         same = there.get(row.id)
         if same is not None:
@@ -150,6 +153,7 @@ def revise(stored: Iterable[Stored], found: Sequence[Found]) -> Revision:
             added.append(row)
         else:
             judged.append(Stored(row, like.verdict))
+            renamed.append((like.found.id, row.id))
         told.append(None if row.hidden else Told(Kind.CHANGED, row))
     gone = [row.found for row in there.values() if row.found.id not in wanted]
     told += [Told(Kind.WITHDRAWN, row) for row in gone if not row.hidden]
@@ -159,6 +163,7 @@ def revise(stored: Iterable[Stored], found: Sequence[Found]) -> Revision:
         tuple(judged),
         (*(row.id for row in gone), *rewritten),
         tuple(event for event in told if event is not None),
+        tuple(renamed),
     )
 
 
