@@ -1,10 +1,10 @@
 """Events that are to be published: in their order, by one replica at a time, each until the broker has it."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
@@ -23,6 +23,7 @@ _COUNT = "SELECT count(*) FROM outbox WHERE service = $1"
 _AT_A_TIME = 500
 _PAUSE = 1.0
 
+_json = msgspec.json.Encoder()
 _log = get_logger(__name__)
 
 
@@ -31,7 +32,8 @@ async def add_events(
 ) -> None:
     """Have events published once the transaction is kept: each with its key, a host's id, in this order."""
     if events:
-        await connection.execute(_ADD, service, topic, *columns([(key, json.dumps(value)) for key, value in events]))
+        rows = [(key, _json.encode(value).decode()) for key, value in events]
+        await connection.execute(_ADD, service, topic, *columns(rows))
 
 
 class Outbox:
