@@ -154,6 +154,19 @@ def test_the_end_of_a_run_comes_before_a_run_that_begins_at_the_same_time() -> N
     assert rows.runs[UUID(int=1)].confirmed_at == START + timedelta(minutes=10)
 
 
+def test_the_end_of_a_run_is_not_a_sighting_of_a_later_one_at_the_same_time() -> None:
+    rows = Rows()
+    later = sighting(10, 50, "A")
+    rows.add([sighting(0, 10, "A"), sighting(10, 20, "A"), sighting(10, 30, "B"), sighting(10, 40, "A"), later])
+    rows.add([sighting(12, 60, "A")])
+    rows.forget([one for one in rows.sightings if one != later])
+    rows.add([sighting(5, 70, "C"), sighting(10, 35, "B"), sighting(11, 80, "C")])
+    runs = [(run.digest[0], run.timestamp - START) for run in sorted(rows.runs.values())]
+    assert runs == [
+        (name, timedelta(minutes=m)) for name, m in zip(b"ACABACA", (0, 5, 10, 10, 10, 11, 12), strict=True)
+    ]
+
+
 def test_what_follows_what_is_known_is_not_late_and_what_precedes_it_is() -> None:
     rows = Rows()
     assert [step.late for step in rows.add([sighting(0, 1, "A"), sighting(5, 2, "B"), sighting(6, 3, "B")])] == [
