@@ -142,7 +142,7 @@ async def _send_bad(
 _MEGABYTE = 27_000  # packages, as JSON
 _TEN_MEGABYTES = 270_000
 _STEADY_ROUNDS = 4
-_MOST_MEMORY = 400.0  # MB
+_MOST_MEMORY = 300.0  # MB
 
 
 async def oversized(world: World) -> None:
