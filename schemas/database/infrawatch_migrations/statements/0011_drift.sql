@@ -86,8 +86,8 @@ CREATE INDEX IF NOT EXISTS drift_changes_host_id_at_idx ON drift_changes (host_i
 CREATE INDEX IF NOT EXISTS drift_changes_subject_at_idx ON drift_changes (subject, at);
 CREATE INDEX IF NOT EXISTS drift_changes_host_id_subject_at_idx ON drift_changes (host_id, subject, at);
 CREATE INDEX IF NOT EXISTS drift_changes_snapshot_id_idx ON drift_changes (snapshot_id);
-CREATE INDEX IF NOT EXISTS drift_changes_ignored_by_idx ON drift_changes (ignored_by);
-CREATE INDEX IF NOT EXISTS drift_changes_verdict_by_idx ON drift_changes (verdict_by);
+CREATE INDEX IF NOT EXISTS drift_changes_ignored_by_idx ON drift_changes (ignored_by) WHERE ignored_by IS NOT NULL;
+CREATE INDEX IF NOT EXISTS drift_changes_verdict_by_idx ON drift_changes (verdict_by) WHERE verdict_by IS NOT NULL;
 
 -- Every verdict on a change; the latest is on the change too. No reference to the change: what was said outlives it.
 CREATE TABLE IF NOT EXISTS drift_verdicts (
