@@ -58,9 +58,10 @@ class Table(Generic[ItemT]):
     columns: Mapping[str, Callable[[ItemT], Cell]]
 
     @classmethod
-    def of(cls, name: str, struct: type[ItemT]) -> "Table[ItemT]":
-        """A column for each field of a msgspec struct, whose values must be cells."""
-        return cls(name, {field.name: attrgetter(field.name) for field in msgspec.structs.fields(struct)})  # type: ignore[arg-type]
+    def of(cls, name: str, struct: type[ItemT], first: Sequence[str] = ()) -> "Table[ItemT]":
+        """A column for each field of a msgspec struct, whose values must be cells; those of ``first`` come first."""
+        fields = [field.name for field in msgspec.structs.fields(struct)]  # type: ignore[arg-type]
+        return cls(name, {field: attrgetter(field) for field in dict.fromkeys([*first, *fields])})
 
     def rows(self, items: Sequence[ItemT]) -> str:
         """The lines of items."""

@@ -36,6 +36,8 @@ _TAGS = {
     "deliveries": "What was told, how often it was tried, and how that went.",
     "drift triage": "Verdicts on changes, what hosts may have, and which changes nobody is to be bothered with.",
     "fleet": "How hosts' configurations differ, and how changes spread.",
+    "snapshots": "The configurations that hosts had.",
+    "drift": "How configurations changed, and what that may have to do with alerts.",
     "users": "Who may log in; for administrators.",
     "tokens": "One's own API tokens.",
     "enrolments": "How hosts get the keys that they sign with.",

@@ -172,8 +172,14 @@ def _validation(error: ValidationException) -> ProblemError:
     return _invalid(errors)
 
 
+# Parameters whose names Python or Litestar uses otherwise, by what they are called in routes.
+_PARAMETERS = {"form": "format", "standing": "state", "start": "from", "end": "to"}
+
+
 def _field(item: Mapping[str, Any]) -> str:
     key = str(item.get("key", "body"))
+    if item.get("source") == "query":
+        return _PARAMETERS.get(key, key)
     return "body" if key == "data" else key
 
 

@@ -190,6 +190,12 @@ class Settings(ServiceSettings, DatabaseSettings, HostKeySettings, KafkaAdminSet
     drift_ignore_timeout: float = Field(
         120.0, gt=0, le=3600, description="Seconds after which the preview, creation or deletion of a rule is given up."
     )
+    story_changes_max: int = Field(
+        10_000, ge=1, le=1_000_000, description="Most changes that stories are made of in one answer."
+    )
+    drift_peers_max: int = Field(
+        1000, ge=1, le=100_000, description="Most other hosts that are looked at for each change before an alert."
+    )
     fleet_hosts_max: int = Field(
         10_000, ge=1, le=1_000_000, description="Most hosts whose configurations are compared at a time."
     )

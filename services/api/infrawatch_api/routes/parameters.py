@@ -16,6 +16,9 @@ AlertIdParameter = Annotated[UUID, PathParameter(description="Id of an alert.")]
 ChannelIdParameter = Annotated[UUID, PathParameter(description="Id of a channel.")]
 SilenceIdParameter = Annotated[UUID, PathParameter(description="Id of a silence.")]
 HostIdFilter = Annotated[str | None, QueryParameter(description="Id of a host.")]
+TagFilter = Annotated[
+    list[str] | None, QueryParameter(max_items=64, description="A tag as key:value; repeat it for several.")
+]
 RangeStart = Annotated[
     str | None,
     QueryParameter(name="from", description="RFC 3339 time of the start; an hour before the end by default."),
