@@ -1,4 +1,4 @@
-"""The proof that the stack works: this machine's own sample, read through the API."""
+"""The proof that the stack works: this machine's own sample and snapshot, read through the API."""
 
 from datetime import datetime
 from typing import Any
@@ -12,6 +12,20 @@ def latest_sample(answer: Any, host_id: str) -> datetime | None:
         if item.get("host_id") == host_id:
             return datetime.fromisoformat(item["timestamp"]) if item["timestamp"] else None
     return None
+
+
+def has_snapshot(port: int, token: str, host_id: str) -> bool:
+    """Whether a snapshot of this host can be read, however old: an agent that runs sends the next one in minutes."""
+    try:
+        status, answer = probes.get_json(port, f"/api/v1/hosts/{host_id}/snapshots?limit=1", token)
+    except OSError:
+        return False
+    return status == 200 and lists_something(answer)
+
+
+def lists_something(answer: Any) -> bool:
+    """Whether an answer is a page with something on it."""
+    return isinstance(answer, dict) and bool(answer.get("items"))
 
 
 def has_sample(port: int, token: str, host_id: str, newer_than: datetime | None) -> bool:

@@ -1,7 +1,7 @@
 """``up``: from whatever there is to a stack that demonstrably works."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from infrawatch_local.plan import DATABASE_NAME, make_plan, make_secrets
 from infrawatch_local.processes import wait_until
 from infrawatch_local.program import Component
 from infrawatch_local.progress import Progress
-from infrawatch_local.readback import has_sample
+from infrawatch_local.readback import has_sample, has_snapshot
 from infrawatch_local.settings import Settings
 from infrawatch_local.setup import set_up
 from infrawatch_local.supervisor import Supervisor
@@ -101,13 +101,16 @@ class Up:
     def _read_back(self, host_id: str) -> None:
         newer_than = self._began if self._started else None
         port = self._settings.ports["api"]
-        with self._progress.step("waiting for this machine's first sample"):
+        with self._progress.step("waiting for this machine's first sample and snapshot"):
             token = self._own.viewer_token()
-            arrived = wait_until(lambda: has_sample(port, token, host_id, newer_than), self._settings.start_timeout)
-        if not arrived:
+            self._await(lambda: has_sample(port, token, host_id, newer_than), f"sample of this machine ({host_id})")
+            self._await(lambda: has_snapshot(port, token, host_id), f"snapshot of this machine ({host_id})")
+
+    def _await(self, arrived: Callable[[], bool], what: str) -> None:
+        seconds = self._settings.start_timeout
+        if not wait_until(arrived, seconds):
             raise LocalError(
-                f"no sample of this machine ({host_id}) could be read from the API within "
-                f"{self._settings.start_timeout} s; the logs of agent, ingest and api in "
+                f"no {what} could be read from the API within {seconds} s; the logs of agent, ingest, drift and api in "
                 f"{self._settings.log_dir} say why"
             )
 

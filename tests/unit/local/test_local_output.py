@@ -7,7 +7,7 @@ import pytest
 
 from infrawatch_local import logs, secret_files, state_dir, status
 from infrawatch_local.errors import LocalError, StepFailedError
-from infrawatch_local.readback import latest_sample
+from infrawatch_local.readback import latest_sample, lists_something
 
 
 def test_a_failed_step_shows_the_last_twenty_lines(tmp_path: Path) -> None:
@@ -66,6 +66,13 @@ def test_a_sample_is_found_by_host() -> None:
     assert latest_sample(answer, "new") is None
     assert latest_sample(answer, "absent") is None
     assert latest_sample(None, "this") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "listed"), [({"items": [{}]}, True), ({"items": []}, False), (None, False), ([], False)]
+)
+def test_a_page_lists_something_only_where_it_has_items(answer: object, listed: bool) -> None:
+    assert lists_something(answer) is listed
 
 
 def test_a_secret_is_private_and_made_once(tmp_path: Path) -> None:
