@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
-from infrawatch_common.notices.drift_notices import drift_notice_id
+from infrawatch_common.drift.notice_ids import drift_notice_id
 
 # Hosts before their notices: in the order in which the notifier takes them.
 _LOOK = """

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from drift_notices import KERNEL, add_drift
 
-from infrawatch_common.notices.drift_notices import drift_notice_id
+from infrawatch_common.drift.notice_ids import drift_notice_id
 from ledger import producer, send
 from operating import ADMIN, api_environment, command, get, post
 from receivers import Received, Receiver, receiving, status

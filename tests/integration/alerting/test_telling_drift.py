@@ -13,7 +13,7 @@ from notifying import MINUTE, SECOND, Teller
 
 from bench.plans import explain
 from infrawatch_alerting.store_notices import _TOLD_BEFORE
-from infrawatch_common.notices.drift_notices import drift_notice_id
+from infrawatch_common.drift.notice_ids import drift_notice_id
 from records import NOW
 from stack import Database
 

@@ -15,7 +15,7 @@ from bench.plans import explain
 from fleet import START
 from infrawatch_api.domain.deliveries import Outcome
 from infrawatch_api.store import deliveries
-from infrawatch_common.notices.drift_notices import drift_notice_id
+from infrawatch_common.drift.notice_ids import drift_notice_id
 from telling import add_attempt, add_channel, add_message, message
 
 DELIVERIES = "/api/v1/deliveries"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infrawatch_common.alerts.rules import Severity
-from infrawatch_common.notices.drift_notices import drift_notice_id
+from infrawatch_common.drift.notice_ids import drift_notice_id
 from infrawatch_common.notices.matching import Kind, Match, Subject
 
 RULE = UUID(int=1)

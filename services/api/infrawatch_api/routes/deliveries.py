@@ -21,7 +21,7 @@ from infrawatch_api.pagination import Cursor, Limit, paging
 from infrawatch_api.problems import PROBLEMS, Kind, ProblemError, not_found
 from infrawatch_api.routes.parameters import HostIdFilter, checked_host_id
 from infrawatch_api.store import channels, deliveries, notifications
-from infrawatch_common.notices.drift_notices import drift_notice_id
+from infrawatch_common.drift.notice_ids import drift_notice_id
 
 _DeliveryId = Annotated[UUID, PathParameter(description="Id of a delivery.")]
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
 from infrawatch_common.drift.changes import sentence
+from infrawatch_common.drift.notice_ids import drift_notice_id
 from infrawatch_common.drift.severity import Outcome
 from infrawatch_drift.domain.findings import RANKS, Found, Kind, Policy, Told, event, worst
 
@@ -43,7 +44,7 @@ def notice(news: Sequence[Found], policy: Policy) -> Notice | None:
         return None
     first = seen[0]
     counts = Counter(row.severity for row in seen)
-    identifier = uuid5(NAMESPACE_URL, f"infrawatch:drift:{first.snapshot_id}")
+    identifier = drift_notice_id(first.snapshot_id)
     described = event(Told(Kind.CHANGED, first))
     told = {
         "kind": "drift",
