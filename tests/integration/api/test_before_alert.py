@@ -54,7 +54,8 @@ async def told(world: Any, event_id: UUID, **query: Any) -> list[str]:
 async def night(world: Any, database: Database) -> Any:
     """web-1 upgrades 12 minutes before its alert. So did three others before, and one after; one to another version.
 
-    web-2 had the same alert within the hour, web-3 another, and web-4 one from before its change.
+    web-2 had the same alert within the hour. web-3 had another before its change was seen, but not before it may have
+    happened, as web-4 had.
     """
     await history(database, "web-1", [(before(60 * 30), OLD), (before(22), OLD), (before(12), NEW), (before(2), NEW)])
     for host, minutes in (("web-2", 600), ("web-3", 500), ("web-4", 400), ("web-5", -300)):
@@ -62,7 +63,7 @@ async def night(world: Any, database: Database) -> Any:
     other = replace(OLD, packages={"dpkg": {"openssl": "3.0.17-1", "curl": "8.0"}})
     await history(database, "web-6", [(before(60 * 30), OLD), (before(90), other)])
     world.same = await add_event(world, "web-2", before(560))
-    world.another = await add_event(world, "web-3", before(499), UUID(int=8))
+    world.another = await add_event(world, "web-3", before(505), UUID(int=8))
     await add_event(world, "web-4", before(411), UUID(int=8))
     await add_event(world, "web-6", before(80))
     world.event = await add_event(world, "web-1")

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
-from drifting import history, said
+from drifting import history, said, snapshot
 from fleet import add_change
 from stack import Database
 
@@ -100,6 +101,8 @@ async def test_a_story_that_began_before_the_range_says_so(flapping: Any) -> Non
     assert (early["changes"], early["began_before"]) == (1, True)
     assert (late["changes"], late["began_before"]) == (1, False)
     assert not any(one["began_before"] for one in await stories(flapping))
+    await flapping.admin.execute("UPDATE drift_changes SET severity = 'ignored' WHERE at = $1", at(1))
+    assert not any(one["began_before"] for one in await stories(flapping, **{"from": text(at(1.5))}))
 
 
 async def test_stories_come_in_pages_each_once(flapping: Any) -> None:
@@ -140,6 +143,17 @@ async def test_sources_that_come_and_go_are_compared_whole_and_told_as_numbers(w
     assert (shorter["changes"], shorter["returned"]) == (2, True)
     assert story["values"] == ["2 packages", None, "2 packages"]
     assert [(step["packages_before"], step["packages_after"]) for step in shorter["steps"]] == [(2, None), (None, 2)]
+
+
+async def test_what_changes_twice_at_one_time_is_told_twice(world: Any, database: Database) -> None:
+    world.clock.now = at(9)
+    for hours, content, identifier in ((0, A, UUID(int=1)), (1, B, UUID(int=2)), (1, A, UUID(int=3))):
+        await snapshot(database, "web-1", at(hours), content, id=identifier)
+
+    (story,) = await stories(world)
+
+    assert (story["changes"], story["returned"], story["since"], story["until"]) == (2, True, text(at(1)), text(at(1)))
+    assert len({step["id"] for step in story["steps"]}) == 2
 
 
 async def test_a_range_with_too_many_changes_is_refused(make_world: Any) -> None:

@@ -5,7 +5,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -119,6 +119,16 @@ async def test_any_record_leads_to_the_snapshot_that_it_confirmed(web: Any) -> N
         found = await get(web, f"/api/v1/snapshots/{web.ids[number]}")
         assert found["id"] == str(web.ids[run])
         assert found["os_info"] == OLD.os_info
+
+
+async def test_records_of_one_time_lead_each_to_its_own_snapshot(world: Any, database: Database) -> None:
+    for number, content in enumerate((OLD, OLD, NEW, NEW), 1):
+        await snapshot(database, "web-1", START, content, id=UUID(int=number))
+
+    found = [(await get(world, f"/api/v1/snapshots/{UUID(int=number)}"))["id"] for number in (1, 2, 3, 4)]
+
+    assert found == [str(UUID(int=number)) for number in (1, 1, 3, 3)]
+    assert (await get(world, f"{HOST}/at", time=text(START)))["id"] == found[3]
 
 
 async def test_what_is_not_there_is_a_404_that_says_what(web: Any) -> None:

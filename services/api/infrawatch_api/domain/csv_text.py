@@ -25,13 +25,14 @@ _BREAKS = "\t\r\n"
 _BEGINNING = f"(?:\\A|(?<=[;{_BREAKS}]))"
 _GUARDED = f"(?:{_BEGINNING}(?={_OVERLOOKED}{_FORMULA})|\\A(?={_OVERLOOKED}[{_BREAKS}]))"
 _TO_GUARD = re.compile(_GUARDED)
+_PLAIN = re.compile(f"[A-Za-z0-9][^;{_BREAKS}]*")  # nearly all cells
 _GUARD = re.compile(f"(?:{_BEGINNING}'(?={_OVERLOOKED}{_FORMULA})|\\A'(?={_OVERLOOKED}[{_BREAKS}]))")
 _ACCEPTED = re.compile(r"\s*([^\s;,]+)\s*(?:;\s*q\s*=\s*([01](?:\.[0-9]{0,3})?)\s*)?", re.ASCII)
 
 
 def guarded(text: str) -> str:
     """The text with an apostrophe wherever a program could begin to read a formula; ``unguarded`` is its inverse."""
-    return _TO_GUARD.sub("'", text)
+    return text if _PLAIN.fullmatch(text) else _TO_GUARD.sub("'", text)
 
 
 def unguarded(text: str) -> str:

@@ -28,8 +28,8 @@ from infrawatch_common.drift.stories import Dated
 _KINDS = (datetime, str, str)
 _RANGE = timedelta(days=7)
 _WINDOW, _WINDOW_MOST = timedelta(days=1), timedelta(days=90)
-# What a change is found by: no thing of a host changes twice at one time.
-_Found = dict[tuple[str, bytes, datetime], store.Found]
+# By the identity of the change itself, which a story keeps: a thing can change twice at one time.
+_Found = dict[int, store.Found]
 
 
 @get(
@@ -81,8 +81,8 @@ async def list_drift_stories(  # noqa: PLR0913 - each filter is a parameter
         # Beside the loop: thousands of changes take their time.
         stories = await asyncio.to_thread(_stories, changes, longest, flapping=flapping)
         listed = [story for story in stories if wanted.after is None or _keys(story) < wanted.after][: wanted.fetch]
-        found = {(change.host_id, change.subject, change.at): change for change in changes}
-        firsts = [found[one.host_id, subject(one.story.key), one.story.since] for one in listed]
+        found = {id(one.change): one for one in changes}
+        firsts = [found[id(one.story.steps[0].change)] for one in listed]
         earlier = await store.began_before(connection, firsts, filters.start, longest)
     shown = [_shown(one, found, earlier) for one in listed]
     return wanted.page(shown, _shown_keys)
@@ -129,8 +129,8 @@ def _shown(
     found: _Found,
     earlier: set[tuple[str, bytes, datetime]],
 ) -> DriftStory:
-    story, about = one.story, subject(one.story.key)
-    steps = [found[one.host_id, about, step.at] for step in story.steps]
+    story = one.story
+    steps = [found[id(step.change)] for step in story.steps]
     seen = show(story)
     return DriftStory(
         host_id=one.host_id,
@@ -144,7 +144,7 @@ def _shown(
         first=seen.first,
         last=seen.last,
         values=seen.values,
-        began_before=(one.host_id, about, story.since) in earlier,
+        began_before=(one.host_id, steps[0].subject, story.since) in earlier,
         sentence=seen.sentence,
         steps=[_step(step) for step in steps],
     )
