@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Generic, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
@@ -103,7 +103,8 @@ class BatchConsumer(Generic[BatchT]):
         self._subscriber: HasConsumer | None = None
         self._writing: asyncio.Task[None] | None = None
         self._in_hand: Counter[TopicPartition] = Counter()
-        self._committed: dict[TopicPartition, int] = {}
+        # Under which generation of the group an offset was committed: in another one it may not be the last.
+        self._committed: dict[TopicPartition, tuple[int, int]] = {}
         self._done = 0
         self._closing = False
         self._database_problem: str | None = None
@@ -219,11 +220,12 @@ class BatchConsumer(Generic[BatchT]):
         if consumer is None:
             return
         owned = {partition: span for partition, span in written.items() if partition in consumer.assignment()}
+        generation = _generation(consumer)
         try:
             offsets = {p: span.next_offset for p, span in owned.items() if await self._is_news(consumer, p, span)}
             if offsets:
                 await consumer.commit(offsets)
-                self._committed.update(offsets)
+                self._committed.update({partition: (generation, offset) for partition, offset in offsets.items()})
         except (KafkaError, IllegalStateError) as error:
             # The partitions have moved; their new owner reads these records again, which changes nothing.
             self._metrics.commit_failures.inc()
@@ -235,7 +237,7 @@ class BatchConsumer(Generic[BatchT]):
         A partition that went to another member and came back may be ahead of the batch in hand, and a batch that is
         read again behind what was committed meanwhile. Where batches follow each other there is nothing to ask.
         """
-        if self._committed.get(partition) == span.first_offset:
+        if self._committed.get(partition) == (_generation(consumer), span.first_offset):
             return True
         committed = await consumer.committed(partition)
         return committed is None or committed < span.next_offset
@@ -320,6 +322,12 @@ class BatchConsumer(Generic[BatchT]):
         if self._look is not None and lags:
             await self._look(looked, {partition.partition: lag for partition, lag in lags.items()})
         return sum(lags.values())
+
+
+def _generation(consumer: AIOKafkaConsumer) -> int:
+    """How often the group's partitions had been shared out when this member got its own."""
+    coordinator: Any = consumer._coordinator  # noqa: SLF001 - a listener would hear of it too late
+    return int(coordinator.generation)
 
 
 def _runs(records: Records) -> list[_Run]:

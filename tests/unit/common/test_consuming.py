@@ -29,6 +29,8 @@ class FakeConsumer:
         self.refuse: Exception | None = None
         self.last: int | None = None
         self.asked = 0
+        self.generation = 1
+        self._coordinator = self
 
     def assignment(self) -> set[TopicPartition]:
         return self.owned
@@ -214,6 +216,17 @@ async def test_a_batch_in_hand_takes_no_offset_back_that_another_member_has_take
     await world.handle(5)
     await world.under_test.drain()
     assert ("committed", 6) not in world.log
+
+
+async def test_a_partition_that_was_away_and_came_back_is_asked_about_although_the_batch_follows_the_last_one() -> None:
+    world = World()
+    await world.handle(0)
+    await world.under_test._settle()
+    world.consumer.last = 100  # another member's, while this one was suspended
+    world.consumer.generation = 2
+    await world.handle(1)
+    await world.under_test.drain()
+    assert ("committed", 2) not in world.log
 
 
 async def test_batches_that_follow_each_other_are_committed_without_a_question() -> None:
