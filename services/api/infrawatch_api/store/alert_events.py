@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from infrawatch_api.contract.alerts import AlertEvent
+from infrawatch_api.store.conditions import Conditions
 from infrawatch_common.alerts.rules import Comparison, Metric, Severity
 from infrawatch_common.database import Connection
 
@@ -34,27 +35,23 @@ class Filters:
 
 
 def question(filters: Filters, before: tuple[datetime, UUID] | None, limit: int) -> tuple[str, list[Any]]:
-    """The statement and its arguments. It holds what is asked and no more, so that its plan can use an index."""
-    conditions: list[str] = []
-    arguments: list[Any] = [limit]
-    fired_at, event_id = before or (None, None)
-    for condition, values in (
-        ("host_id = ${}", (filters.host_id,)),
-        ("alert_id = ${}", (filters.alert_id,)),
-        ("severity = ${}", (filters.severity,)),
-        ("late = ${}", (filters.late,)),
-        ("fired_at >= ${}", (filters.start,)),
-        ("fired_at < ${}", (filters.end,)),
-        ("(fired_at, id) < (${}, ${})", (fired_at, event_id)),
-    ):
-        if values[0] is not None:
-            first = len(arguments) + 1
-            conditions.append(condition.format(*range(first, first + len(values))))
-            arguments += values
+    """The statement and its arguments."""
+    where = Conditions(limit)
+    where.hold_given(
+        (
+            ("host_id = ${}", filters.host_id),
+            ("alert_id = ${}", filters.alert_id),
+            ("severity = ${}", filters.severity),
+            ("late = ${}", filters.late),
+            ("fired_at >= ${}", filters.start),
+            ("fired_at < ${}", filters.end),
+        )
+    )
+    if before is not None:
+        where.hold("(fired_at, id) < (${}, ${})", *before)
     if filters.firing is not None:
-        conditions.append("resolved_at IS NULL" if filters.firing else "resolved_at IS NOT NULL")
-    where = ["WHERE", " AND ".join(conditions)] if conditions else []
-    return " ".join([SELECT, *where, _ORDER]), arguments
+        where.hold("resolved_at IS NULL" if filters.firing else "resolved_at IS NOT NULL")
+    return f"{SELECT} WHERE {where} {_ORDER}", where.arguments
 
 
 async def page(

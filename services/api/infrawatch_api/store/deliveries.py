@@ -11,6 +11,7 @@ import asyncpg
 
 from infrawatch_api.contract.deliveries import Delivery, DeliveryWithMessage
 from infrawatch_api.domain.deliveries import MessageState, Outcome
+from infrawatch_api.store.conditions import Conditions
 from infrawatch_common.database import Connection
 
 # The lease of an attempt that is under way is over at its message's next_attempt_at.
@@ -59,31 +60,25 @@ class Filters:
 def question(
     filters: Filters, before: tuple[datetime, UUID] | None, limit: int, now: datetime
 ) -> tuple[str, list[Any]]:
-    """The statement and its arguments. It holds what is asked and no more, so that its plan can use an index."""
-    conditions: list[str] = []
-    arguments: list[Any] = [limit]
-    started_at, delivery_id = before or (None, None)
+    """The statement and its arguments."""
+    where = Conditions(limit)
     ids = filters.notification_ids
-    for condition, values in (
-        ("d.channel_id = ${}", (filters.channel_id,)),
-        ("d.host_id = ${}", (filters.host_id,)),
-        ("d.notification_id = ${}", (filters.notification_id,)),
-        ("d.notification_id = ANY (${})", (list(ids) if ids is not None else None,)),
-        ("d.started_at >= ${}", (filters.start,)),
-        ("d.started_at < ${}", (filters.end,)),
-        ("(d.started_at, d.id) < (${}, ${})", (started_at, delivery_id)),
-    ):
-        if values[0] is not None:
-            first = len(arguments) + 1
-            conditions.append(condition.format(*range(first, first + len(values))))
-            arguments += values
+    where.hold_given(
+        (
+            ("d.channel_id = ${}", filters.channel_id),
+            ("d.host_id = ${}", filters.host_id),
+            ("d.notification_id = ${}", filters.notification_id),
+            ("d.notification_id = ANY (${})", list(ids) if ids is not None else None),
+            ("d.started_at >= ${}", filters.start),
+            ("d.started_at < ${}", filters.end),
+        )
+    )
+    if before is not None:
+        where.hold("(d.started_at, d.id) < (${}, ${})", *before)
     if filters.outcome is not None:
         condition = _OUTCOMES[filters.outcome]
-        if "{}" in condition:
-            arguments.append(now)
-        conditions.append(condition.format(len(arguments)))
-    where = ["WHERE", " AND ".join(conditions)] if conditions else []
-    return " ".join([_COLUMNS + _FROM, *where, _ORDER]), arguments
+        where.hold(condition, *([now] if "{}" in condition else []))
+    return f"{_COLUMNS}{_FROM}WHERE {where} {_ORDER}", where.arguments
 
 
 async def page(

@@ -11,6 +11,7 @@ import asyncpg
 
 from infrawatch_api.contract.drift import DriftChange, DriftVerdict
 from infrawatch_api.domain.drift_changes import ChangeState, Counted, DriftSeverity, state, told
+from infrawatch_api.store.conditions import Conditions
 from infrawatch_common.database import Connection
 from infrawatch_common.drift.changes import Action, Category, Change, Direction
 
@@ -79,48 +80,44 @@ class Filters:
 
 
 def question(filters: Filters, before: tuple[Any, ...] | None, limit: int, now: datetime) -> tuple[str, list[Any]]:
-    """The statement and its arguments. It holds what is asked and no more, so that its plan can use an index."""
-    where, arguments = _where(filters, before, limit, now)
-    return f"{SELECT} WHERE {where} {_NEWEST}", arguments
+    """The statement and its arguments."""
+    where = _where(filters, before, limit, now)
+    return f"{SELECT} WHERE {where} {_NEWEST}", where.arguments
 
 
 def number_question(
     filters: Filters, before: tuple[Any, ...] | None, most: int, now: datetime
 ) -> tuple[str, list[Any]]:
     """As ``question``, for how many there are, but at most so many."""
-    where, arguments = _where(filters, before, most, now)
-    return f"{_COUNT} {where} {_NEWEST} {_COUNTED}", arguments
+    where = _where(filters, before, most, now)
+    return f"{_COUNT} {where} {_NEWEST} {_COUNTED}", where.arguments
 
 
-def _where(filters: Filters, before: tuple[Any, ...] | None, limit: int, now: datetime) -> tuple[str, list[Any]]:
-    conditions: list[str] = ["c.hidden" if filters.hidden else "NOT c.hidden"]
-    arguments: list[Any] = [limit]
-    at, change_id = before or (None, None)
-    for condition, values in (
-        ("c.host_id = ${}", (filters.host_id,)),
-        (TAGGED, (tag_objects(filters.tags),)),
-        ("c.snapshot_id = ${}", (filters.snapshot_id,)),
-        ("c.category = ANY (${})", (list(filters.categories) if filters.categories else None,)),
-        ("c.source = ${}", (filters.source,)),
-        (_NAMED, (filters.name,)),
-        ("c.action = ${}", (filters.action,)),
-        ("c.direction = ${}", (filters.direction,)),
-        ("c.severity = ANY (${})", (list(filters.severities) if filters.severities else None,)),
-        ("c.late = ${}", (filters.late,)),
-        ("c.at >= ${}", (filters.start,)),
-        ("c.at < ${}", (filters.end,)),
-        ("(c.at, c.id) < (${}, ${})", (at, change_id)),
-    ):
-        if values[0] is not None:
-            first = len(arguments) + 1
-            conditions.append(condition.format(*range(first, first + len(values))))
-            arguments += values
+def _where(filters: Filters, before: tuple[Any, ...] | None, limit: int, now: datetime) -> Conditions:
+    where = Conditions(limit)
+    where.hold("c.hidden" if filters.hidden else "NOT c.hidden")
+    where.hold_given(
+        (
+            ("c.host_id = ${}", filters.host_id),
+            (TAGGED, tag_objects(filters.tags)),
+            ("c.snapshot_id = ${}", filters.snapshot_id),
+            ("c.category = ANY (${})", list(filters.categories) if filters.categories else None),
+            ("c.source = ${}", filters.source),
+            (_NAMED, filters.name),
+            ("c.action = ${}", filters.action),
+            ("c.direction = ${}", filters.direction),
+            ("c.severity = ANY (${})", list(filters.severities) if filters.severities else None),
+            ("c.late = ${}", filters.late),
+            ("c.at >= ${}", filters.start),
+            ("c.at < ${}", filters.end),
+        )
+    )
+    if before is not None:
+        where.hold("(c.at, c.id) < (${}, ${})", *before)
     if filters.state is not None:
         condition = _STATES[filters.state]
-        if "{}" in condition:
-            arguments.append(now)
-        conditions.append(condition.format(len(arguments)))
-    return " AND ".join(conditions), arguments
+        where.hold(condition, *([now] if "{}" in condition else []))
+    return where
 
 
 def tag_objects(tags: Sequence[Mapping[str, str]] | None) -> list[str] | None:
