@@ -21,6 +21,7 @@ from infrawatch_api.secrets import TokenKind, new_token, token_hash
 from infrawatch_api.settings import Settings
 from infrawatch_common.logs import configure_logging
 from records import MASTER_SECRET
+from triaging import Operator
 
 if TYPE_CHECKING:
     from stack import Database
@@ -266,3 +267,10 @@ async def proxy(database: "Database") -> AsyncIterator[Proxy]:
     made.speak()
     if made._server is not None:
         await made.hang_up()
+
+
+@pytest.fixture
+async def operator(world: World) -> Operator:
+    """Somebody who judges what has changed."""
+    email = await world.add_user("operator")
+    return Operator(world, email, await world.session(email))

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from asking import pages
 from bench.plans import explain
 from fleet import START, add_host, add_samples, add_stream
 from infrawatch_api.store import alert_events
@@ -57,15 +58,8 @@ async def events(world: Any) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["fired_at"], row["id"]), reverse=True)
 
 
-async def pages(world: Any, **query: Any) -> list[str]:
-    token, items, cursor = await world.signed_in("viewer"), [], None
-    while True:
-        params = {"limit": 7, **query, **({"cursor": cursor} if cursor else {})}
-        answer = await world.get(EVENTS, token, params=params)
-        assert answer.status_code == 200, answer.text
-        items += [item["id"] for item in answer.json()["items"]]
-        if (cursor := answer.json()["next_cursor"]) is None:
-            return items
+async def listed(world: Any, **query: Any) -> list[str]:
+    return [item["id"] for item in await pages(world, EVENTS, limit=7, **query)]
 
 
 def ids(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -73,7 +67,7 @@ def ids(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 async def test_events_come_newest_first_in_pages_each_once(world: Any, events: list[dict[str, Any]]) -> None:
-    assert await pages(world) == ids(events)
+    assert await listed(world) == ids(events)
 
 
 async def test_what_fires_meanwhile_does_not_disturb_the_pages(world: Any, events: list[dict[str, Any]]) -> None:
@@ -111,7 +105,7 @@ async def test_events_are_filtered(world: Any, events: list[dict[str, Any]]) -> 
     ]
     for query, fits in questions:
         wanted = ids([row for row in events if fits(row)])
-        assert await pages(world, **query) == wanted, query
+        assert await listed(world, **query) == wanted, query
         assert len(wanted) < len(events)
 
 
@@ -279,4 +273,4 @@ async def test_a_purged_host_takes_its_events_with_it(world: Any, events: list[d
 
     assert (await world.call("DELETE", "/api/v1/hosts/web-1?purge=true", admin)).status_code == 204
 
-    assert await pages(world) == ids([row for row in events if row["host_id"] != "web-1"])
+    assert await listed(world) == ids([row for row in events if row["host_id"] != "web-1"])

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from alert_rules import fields_of
+from asking import pages
 from bench.plans import explain
 from fleet import START
 from infrawatch_api.domain.deliveries import Outcome
@@ -68,19 +69,8 @@ async def ledger(world: Any) -> list[Attempt]:
     return sorted(made, key=lambda one: (one.at, one.id), reverse=True)
 
 
-async def pages(world: Any, **query: Any) -> list[Any]:
-    token, items, cursor = await world.signed_in("viewer"), [], None
-    while True:
-        params = {"limit": 4, **query, **({"cursor": cursor} if cursor else {})}
-        answer = await world.get(DELIVERIES, token, params=params)
-        assert answer.status_code == 200, answer.text
-        items += answer.json()["items"]
-        if (cursor := answer.json()["next_cursor"]) is None:
-            return items
-
-
 async def test_attempts_come_newest_first_in_pages_each_once(world: Any, ledger: list[Attempt]) -> None:
-    assert [item["id"] for item in await pages(world)] == [attempt.id for attempt in ledger]
+    assert [item["id"] for item in await pages(world, DELIVERIES, limit=4)] == [attempt.id for attempt in ledger]
 
 
 async def test_attempts_are_filtered(world: Any, ledger: list[Attempt]) -> None:
@@ -105,7 +95,7 @@ async def test_attempts_are_filtered(world: Any, ledger: list[Attempt]) -> None:
     ]
     for query, fits in questions:
         wanted = [attempt for attempt in ledger if fits(attempt)]
-        found = await pages(world, **query)
+        found = await pages(world, DELIVERIES, limit=4, **query)
         assert [item["id"] for item in found] == [attempt.id for attempt in wanted], query
         assert [item["outcome"] for item in found] == [attempt.outcome for attempt in wanted], query
         assert len(wanted) < len(ledger)
@@ -121,9 +111,9 @@ async def test_what_a_snapshot_shows_leads_to_the_attempts_that_told_it(world: A
     attempts = [str(await add_attempt(world, one, at=START, outcome="delivered")) for one in told]
 
     for query in ({"snapshot_id": str(snapshot_id)}, {"event_id": str(event_id), "snapshot_id": str(snapshot_id)}):
-        assert {item["id"] for item in await pages(world, **query)} == set(attempts)
-    assert await pages(world, snapshot_id=str(uuid4())) == []
-    assert await pages(world, event_id=str(ledger[0].event_id), snapshot_id=str(snapshot_id)) == []
+        assert {item["id"] for item in await pages(world, DELIVERIES, limit=4, **query)} == set(attempts)
+    assert await pages(world, DELIVERIES, limit=4, snapshot_id=str(uuid4())) == []
+    assert await pages(world, DELIVERIES, limit=4, event_id=str(ledger[0].event_id), snapshot_id=str(snapshot_id)) == []
 
 
 async def test_one_attempt_is_shown_with_its_message(world: Any, ledger: list[Attempt]) -> None:

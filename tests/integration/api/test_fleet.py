@@ -1,7 +1,5 @@
 """The fleet compared, as of any time."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asking import ask, pages, table
 from drifting import history
 from fleet import add_host
 from infrawatch_common.drift.changes import Category, Key
@@ -55,30 +54,6 @@ async def fleet(world: Any, configure: Any) -> Any:
     both = content({"curl": "8.1-1", "bash": "5.2"}, env={"TZ": "UTC"})
     await configure("db-1", [(START, old), (START + 2 * DAY, new), (START + 3 * DAY, both)])
     return world
-
-
-async def ask(world: Any, path: str, **query: Any) -> Any:
-    answer = await world.get(path, await world.signed_in("viewer"), params=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def pages(world: Any, path: str, **query: Any) -> list[Any]:
-    """All items, from pages of one."""
-    items, cursor = [], None
-    while True:
-        page = await ask(world, path, limit=1, **query, **({"cursor": cursor} if cursor else {}))
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return items
-
-
-async def table(world: Any, path: str, **query: Any) -> list[dict[str, str]]:
-    answer = await world.get(path, await world.signed_in("viewer"), params={**query, "format": "csv"})
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["x-truncated"] == "false"
-    return list(csv.DictReader(io.StringIO(answer.text)))
 
 
 async def accept(world: Any, host_id: str, key: Key, value: str | None, **columns: Any) -> None:

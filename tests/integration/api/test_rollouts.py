@@ -1,20 +1,19 @@
 """How changes spread over the fleet, and who had a package."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from asking import ask, pages, table
 from drifting import history
 from fleet import add_host
 from infrawatch_common.drift.content import Content
 
 DAY = timedelta(days=1)
 START = datetime(2026, 11, 1, 10, tzinfo=UTC)
-SPAN = {"from": "2026-11-02T00:00:00Z", "to": "2026-11-08T00:00:00Z"}
+SPAN: dict[str, Any] = {"from": "2026-11-02T00:00:00Z", "to": "2026-11-08T00:00:00Z"}
 ROLLOUTS, HOSTS, PACKAGES = "/api/v1/drift/rollouts", "/api/v1/drift/rollouts/hosts", "/api/v1/drift/packages"
 
 
@@ -41,29 +40,6 @@ async def fleet(world: Any, database: Any) -> Any:
     await sent(world, database, "born-1", "8.1")
     await sent(world, database, "none-1", None)
     return world
-
-
-async def ask(world: Any, path: str, **query: Any) -> Any:
-    answer = await world.get(path, await world.signed_in("viewer"), params=query)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-async def pages(world: Any, path: str, **query: Any) -> list[Any]:
-    """All items, from pages of one."""
-    items, cursor = [], None
-    while True:
-        page = await ask(world, path, limit=1, **query, **({"cursor": cursor} if cursor else {}))
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            return items
-
-
-async def table(world: Any, path: str, **query: Any) -> list[dict[str, str]]:
-    answer = await world.get(path, await world.signed_in("viewer"), params={**query, "format": "csv"})
-    assert answer.status_code == 200, answer.text
-    return list(csv.DictReader(io.StringIO(answer.text)))
 
 
 async def rollout(world: Any, before: str, after: str, **query: Any) -> Any:

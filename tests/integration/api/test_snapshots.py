@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from asking import ask
 from drifting import history, said, snapshot
 from fleet import add_host
 from stack import Database
@@ -37,14 +38,8 @@ async def web(world: Any, database: Database) -> Any:
     return world
 
 
-async def get(world: Any, path: str, status: int = 200, **query: Any) -> Any:
-    answer = await world.get(path, await world.signed_in("viewer"), params=query)
-    assert answer.status_code == status, answer.text
-    return answer.json()
-
-
 async def test_what_is_reported_again_is_one_snapshot_and_the_newest_comes_first(web: Any) -> None:
-    items = (await get(web, HOST))["items"]
+    items = (await ask(web, HOST))["items"]
 
     told = [(item["id"], item["timestamp"], item["confirmed_at"], item["until"], item["changes"]) for item in items]
     assert told == [
@@ -58,7 +53,7 @@ async def test_what_is_reported_again_is_one_snapshot_and_the_newest_comes_first
 async def test_snapshots_come_in_pages_each_once(web: Any) -> None:
     found, cursor = [], None
     while True:
-        page = await get(web, HOST, limit=1, **({"cursor": cursor} if cursor else {}))
+        page = await ask(web, HOST, limit=1, **({"cursor": cursor} if cursor else {}))
         found += [item["timestamp"] for item in page["items"]]
         if (cursor := page["next_cursor"]) is None:
             break
@@ -85,7 +80,7 @@ async def test_a_range_asks_for_what_was_in_force_then(
         name: text(at(value)) for name, value in (("from", start), ("to", end)) if value is not None
     }
 
-    assert [item["timestamp"] for item in (await get(web, HOST, **query))["items"]] == [text(at(one)) for one in found]
+    assert [item["timestamp"] for item in (await ask(web, HOST, **query))["items"]] == [text(at(one)) for one in found]
 
 
 async def test_snapshots_can_be_had_as_a_file(web: Any) -> None:
@@ -102,7 +97,7 @@ async def test_snapshots_can_be_had_as_a_file(web: Any) -> None:
 async def test_at_a_time_the_snapshot_in_force_is_told_and_whether_that_is_certain(
     web: Any, minutes: float, number: int, certain: bool
 ) -> None:
-    found = await get(web, f"{HOST}/at", time=text(at(minutes)))
+    found = await ask(web, f"{HOST}/at", time=text(at(minutes)))
 
     assert (found["id"], found["certain"], found["time"]) == (str(web.ids[number]), certain, text(at(minutes)))
     assert found["packages"] == (NEW if number == 3 else OLD).packages
@@ -111,12 +106,12 @@ async def test_at_a_time_the_snapshot_in_force_is_told_and_whether_that_is_certa
 async def test_without_a_time_it_is_now(web: Any) -> None:
     web.clock.now = at(35)
 
-    assert (await get(web, f"{HOST}/at"))["id"] == str(web.ids[3])
+    assert (await ask(web, f"{HOST}/at"))["id"] == str(web.ids[3])
 
 
 async def test_any_record_leads_to_the_snapshot_that_it_confirmed(web: Any) -> None:
     for number, run in ((0, 0), (1, 0), (2, 0), (3, 3), (4, 3), (5, 5)):
-        found = await get(web, f"/api/v1/snapshots/{web.ids[number]}")
+        found = await ask(web, f"/api/v1/snapshots/{web.ids[number]}")
         assert found["id"] == str(web.ids[run])
         assert found["os_info"] == OLD.os_info
 
@@ -125,22 +120,22 @@ async def test_records_of_one_time_lead_each_to_its_own_snapshot(world: Any, dat
     for number, content in enumerate((OLD, OLD, NEW, NEW), 1):
         await snapshot(database, "web-1", START, content, id=UUID(int=number))
 
-    found = [(await get(world, f"/api/v1/snapshots/{UUID(int=number)}"))["id"] for number in (1, 2, 3, 4)]
+    found = [(await ask(world, f"/api/v1/snapshots/{UUID(int=number)}"))["id"] for number in (1, 2, 3, 4)]
 
     assert found == [str(UUID(int=number)) for number in (1, 1, 3, 3)]
-    assert (await get(world, f"{HOST}/at", time=text(START)))["id"] == found[3]
+    assert (await ask(world, f"{HOST}/at", time=text(START)))["id"] == found[3]
 
 
 async def test_what_is_not_there_is_a_404_that_says_what(web: Any) -> None:
     await add_host(web, "empty")
 
-    early = await get(web, f"{HOST}/at", 404, time=text(at(-1)))
+    early = await ask(web, f"{HOST}/at", 404, time=text(at(-1)))
     assert early["detail"].endswith("its first is of 2026-11-22T10:00:00Z.")
-    assert (await get(web, "/api/v1/hosts/empty/snapshots/at", 404))["detail"].endswith("it has none.")
+    assert (await ask(web, "/api/v1/hosts/empty/snapshots/at", 404))["detail"].endswith("it has none.")
     for path in ("/api/v1/hosts/none/snapshots", "/api/v1/hosts/none/snapshots/at", "/api/v1/hosts/a b/snapshots"):
-        assert (await get(web, path, 404))["detail"] == "There is no such host."
-    assert (await get(web, f"/api/v1/snapshots/{uuid4()}", 404))["detail"] == "There is no such snapshot."
-    assert (await get(web, "/api/v1/hosts/empty/snapshots"))["items"] == []
+        assert (await ask(web, path, 404))["detail"] == "There is no such host."
+    assert (await ask(web, f"/api/v1/snapshots/{uuid4()}", 404))["detail"] == "There is no such snapshot."
+    assert (await ask(web, "/api/v1/hosts/empty/snapshots"))["items"] == []
 
 
 async def test_bad_questions_are_refused_by_field(web: Any) -> None:
@@ -152,4 +147,4 @@ async def test_bad_questions_are_refused_by_field(web: Any) -> None:
         (HOST, {"cursor": "x"}, "cursor"),
         (f"{HOST}/at", {"time": "noon"}, "time"),
     ):
-        assert [error["field"] for error in (await get(web, path, 400, **query))["errors"]] == [field]
+        assert [error["field"] for error in (await ask(web, path, 400, **query))["errors"]] == [field]
