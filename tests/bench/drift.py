@@ -2,19 +2,16 @@
 
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
-import psutil
 import psycopg
-from aiokafka import AIOKafkaConsumer
 
 from bench import snapshot_backlog
 from bench.backlog import host_keys
-from bench.draining import MEGABYTE
-from bench.figures import Point, after_warm_up, slope
+from bench.figures import after_warm_up, slope
+from bench.one_consumer import Watched, decode_rate, watch
 from bench.reference import copy, enrol, settle
 from bench.results import Goal, Of, Reference, Result, Sense
 from bench.setting import Setting
@@ -25,8 +22,6 @@ from stack import Database, Service, drift_environment, fresh_database
 _LEAST_UNCHANGED, _LEAST_CHANGED = 1500.0, 300.0
 _MOST_MEMORY = 350.0
 _MOST_GROWTH = 5.0  # MB a thousand snapshots
-_POLL = 0.1
-_PATIENCE = 300.0
 _FETCHED = 500
 _DONE = "SELECT count(*) FROM snapshot_sightings"
 _KEPT = (
@@ -38,25 +33,16 @@ Rate = Callable[[Database, SnapshotBacklog], Awaitable[float]]
 
 
 @dataclass(frozen=True)
-class Drained:
-    """``rate`` is in snapshots a second; ``memory`` is the resident set in MB, by snapshots done."""
-
-    rate: float
-    memory: Sequence[Point]
-    cpu: float  # milliseconds of processor time a snapshot
-
-
-@dataclass(frozen=True)
 class Compared:
     """A drain, and what its reference did just before and just after it, in snapshots a second."""
 
-    drained: Drained
+    drained: Watched
     reference: float
 
 
 async def measure_drift(setting: Setting) -> list[Result]:
     """Snapshots of 1,500 packages with one process: unchanged ones, and ones with a hundredth of them upgraded."""
-    same = await _compare(setting, setting.sizes.drift_unchanged, snapshot_backlog.unchanged, 0, decode_rate)
+    same = await _compare(setting, setting.sizes.drift_unchanged, snapshot_backlog.unchanged, 0, _decoded)
     other = await _compare(setting, setting.sizes.drift_changed, snapshot_backlog.changed, CHANGED, copy_rate)
     name = f"drift, {PACKAGES:,} packages"
     return [
@@ -66,7 +52,7 @@ async def measure_drift(setting: Setting) -> list[Result]:
             "snapshots/s",
             Reference("consume and decode", same.reference),
             Goal(Of.VALUE, Sense.AT_LEAST, _LEAST_UNCHANGED),
-            {"cpu_ms_a_snapshot": round(same.drained.cpu, 3)},
+            {"cpu_ms_a_snapshot": round(1000 * same.drained.cpu, 3)},
         ),
         Result(
             f"{name}, {CHANGED} changed",
@@ -74,7 +60,7 @@ async def measure_drift(setting: Setting) -> list[Result]:
             "snapshots/s",
             Reference("psql \\copy", other.reference),
             Goal(Of.VALUE, Sense.AT_LEAST, _LEAST_CHANGED),
-            {"cpu_ms_a_snapshot": round(other.drained.cpu, 3)},
+            {"cpu_ms_a_snapshot": round(1000 * other.drained.cpu, 3)},
         ),
     ]
 
@@ -118,7 +104,7 @@ async def _backlog(setting: Setting, records: int, installed: Installed) -> Snap
     return await preload_snapshots(setting.stack, hosts, max(1, records // hosts), installed, setting.directory)
 
 
-def _drain(setting: Setting, database: Database, backlog: SnapshotBacklog, changes: int | None) -> Drained:
+def _drain(setting: Setting, database: Database, backlog: SnapshotBacklog, changes: int | None) -> Watched:
     """Work a backlog off. Raises ``AssertionError`` when not all of it is kept as it must be."""
     enrol(database, [(key.id, key.host_id) for key in host_keys(backlog.hosts)])
     settle(database)
@@ -137,7 +123,7 @@ def _check(database: Database, backlog: SnapshotBacklog, changes: int | None) ->
         assert found[1:3] == (rows, changes * backlog.measured), f"{found} of {backlog.records}"
 
 
-def _run(setting: Setting, database: Database, backlog: SnapshotBacklog) -> Drained:
+def _run(setting: Setting, database: Database, backlog: SnapshotBacklog) -> Watched:
     group = f"{backlog.topics.metrics}-{time.monotonic_ns()}"
     # What it publishes is kept apart, on a topic that nobody reads.
     environment = drift_environment(
@@ -146,35 +132,10 @@ def _run(setting: Setting, database: Database, backlog: SnapshotBacklog) -> Drai
     drift = Service("drift", setting.directory, environment)
     drift.launch()
     try:
-        return _watch(drift, database, backlog)
+        # From when each host's first snapshot is kept.
+        return watch(drift, database, _DONE, backlog.records, after=backlog.hosts)
     finally:
         drift.stop()
-
-
-def _watch(drift: Service, database: Database, backlog: SnapshotBacklog) -> Drained:
-    """From when each host's first snapshot is kept up to the last one."""
-    process = psutil.Process(drift.pid)
-    memory: list[Point] = []
-    first: tuple[float, int, float] | None = None
-    done, deadline = 0, time.monotonic() + _PATIENCE
-    with psycopg.connect(database.admin_url, autocommit=True) as connection:
-        while time.monotonic() < deadline:
-            (done,) = connection.execute(_DONE).fetchone() or (0,)
-            now, cpu = time.monotonic(), _cpu(process)
-            memory.append((done, process.memory_info().rss / MEGABYTE))
-            if first is None and done > backlog.hosts:
-                first = now, done, cpu
-            if first is not None and done >= backlog.records:
-                rest = done - first[1]
-                return Drained(rest / (now - first[0]), memory, 1000 * (cpu - first[2]) / rest)
-            time.sleep(_POLL)
-    msg = f"{backlog.records} were not done within {_PATIENCE:.0f} s but {done}: {drift.log.read_text()[-2000:]}"
-    raise TimeoutError(msg)
-
-
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 async def copy_rate(database: Database, backlog: SnapshotBacklog) -> float:
@@ -190,25 +151,6 @@ async def copy_rate(database: Database, backlog: SnapshotBacklog) -> float:
     return backlog.measured / seconds
 
 
-async def decode_rate(_database: Database, backlog: SnapshotBacklog) -> float:
-    """Records a second of a consumer that decodes each and does nothing else."""
-    decode = msgspec.json.Decoder(SnapshotRecord).decode
-    consumer = AIOKafkaConsumer(
-        backlog.topics.snapshots,
-        bootstrap_servers=backlog.topics.bootstrap_servers,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-    )
-    await consumer.start()
-    done, began, first = 0, 0.0, 0
-    try:
-        while done < backlog.records:
-            fetched: Any = await consumer.getmany(timeout_ms=1000, max_records=_FETCHED)
-            for record in (each for some in fetched.values() for each in some):
-                decode(record.value)
-                done += 1
-            if done and not first:
-                began, first = time.monotonic(), done
-        return (done - first) / (time.monotonic() - began)
-    finally:
-        await consumer.stop()
+async def _decoded(_database: Database, backlog: SnapshotBacklog) -> float:
+    topics, decode = backlog.topics, msgspec.json.Decoder(SnapshotRecord).decode
+    return await decode_rate(topics.bootstrap_servers, topics.snapshots, decode, backlog.records, _FETCHED)

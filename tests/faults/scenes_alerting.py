@@ -19,7 +19,7 @@ from faults.alerts import (
     compare_with_undisturbed,
     firings,
 )
-from faults.scenes_processes import TAKEN_OVER
+from faults.scenes_processes import kill_one_of
 from faults.verdicts import at_least, at_most
 from faults.world import World
 from ledger import producer, send
@@ -40,13 +40,7 @@ async def killed(world: World) -> None:
     replicas = [await world.alerting(), await world.alerting()]
     async with world.under_load(shape=Waves(18, length=75)):
         await eventually(lambda: _all_judge(replicas))
-        for _ in range(world.scale.times(20, at_least=3)):
-            victim = chance.choice(replicas)
-            await world.kill(victim)
-            world.healed()
-            world.launch(victim)
-            await asyncio.sleep(min(15.0, chance.expovariate(1 / world.scale.seconds(5, at_least=1.5))))
-        await world.recovers(TAKEN_OVER)
+        await kill_one_of(world, replicas, chance, world.scale.times(20, at_least=3))
     await compare_with_undisturbed(world, rules)
 
 

@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from faults import verdicts
 from faults.drift_verdicts import refused
 from faults.drifts import Letter, events_topic, kept, letters
-from faults.scenes_processes import TAKEN_OVER
+from faults.scenes_processes import kill_one_of
 from faults.snapshot_load import Changing
 from faults.verdicts import Check, at_least, at_most
 from faults.world import World, aside
@@ -50,13 +50,7 @@ async def killed(world: World) -> None:
     replicas = [await _start(world), await _start(world)]
     async with world.under_load(_RATE, Changing(25, length=5)):
         await eventually(lambda: _all_store(replicas))
-        for _ in range(world.scale.times(20, at_least=3)):
-            victim = chance.choice(replicas)
-            await world.kill(victim)
-            world.healed()
-            world.launch(victim)
-            await asyncio.sleep(min(15.0, chance.expovariate(1 / world.scale.seconds(5, at_least=1.5))))
-        await world.recovers(TAKEN_OVER)
+        await kill_one_of(world, replicas, chance, world.scale.times(20, at_least=3))
 
 
 async def _all_store(replicas: Sequence[Service]) -> bool:

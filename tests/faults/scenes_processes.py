@@ -22,13 +22,18 @@ async def killed(world: World) -> None:
     replicas = [await world.ingest(), await world.ingest()]
     async with world.under_load():
         await eventually(lambda: _all_store(replicas))
-        for _ in range(world.scale.times(50, at_least=4)):
-            victim = chance.choice(replicas)
-            await world.kill(victim)
-            world.healed()
-            world.launch(victim)
-            await asyncio.sleep(min(15.0, chance.expovariate(1 / world.scale.seconds(5, at_least=1.5))))
-        await world.recovers(TAKEN_OVER)
+        await kill_one_of(world, replicas, chance, world.scale.times(50, at_least=4))
+
+
+async def kill_one_of(world: World, replicas: Sequence[Service], chance: random.Random, times: int) -> None:
+    """SIGKILL to any of them, so many times, every five seconds on the average; each is started again at once."""
+    for _ in range(times):
+        victim = chance.choice(replicas)
+        await world.kill(victim)
+        world.healed()
+        world.launch(victim)
+        await asyncio.sleep(min(15.0, chance.expovariate(1 / world.scale.seconds(5, at_least=1.5))))
+    await world.recovers(TAKEN_OVER)
 
 
 async def _all_store(replicas: Sequence[Service]) -> bool:

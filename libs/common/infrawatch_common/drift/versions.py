@@ -50,6 +50,8 @@ def _newest(key: Callable[[str], Any], text: str) -> Any:
     return None if None in keys else max(keys)
 
 
+# The same few numbers and letters are in all versions.
+@lru_cache(maxsize=1024)
 def _number(digits: str) -> tuple[int, str]:
     """Sorts digits as numbers, however many they are."""
     significant = digits.lstrip("0")
@@ -78,8 +80,13 @@ def _debian(text: str) -> _Key:
     key: list[Any] = []
     for others, digits in _DPKG_PARTS.findall(text):
         if others or digits:
-            key += ((*map(_DPKG_RANKS.__getitem__, others), 0), _number(digits))
+            key += (_debian_ranks(others), _number(digits))
     return (*key, (0,))
+
+
+@lru_cache(maxsize=1024)
+def _debian_ranks(others: str) -> tuple[int, ...]:
+    return (*map(_DPKG_RANKS.__getitem__, others), 0)
 
 
 _RPM = re.compile(r"(?:([0-9]+):)?([!-+.-9;-~]+?)(?:-([!-+.-9;-~]+))?")
