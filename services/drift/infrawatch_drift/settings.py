@@ -17,8 +17,8 @@ _DAYS_ON_TOPIC = 7
 class Settings(SnapshotSettings, JobSettings, LatenessSettings):
     """What drift can be told."""
 
-    # A batch takes two; what is published, the job and the health check one each.
-    database_pool_size: int = Field(6, ge=5, le=100, description="Most connections that one process opens.")
+    # A batch takes three; what is published, the job and the health check one each.
+    database_pool_size: int = Field(7, ge=6, le=100, description="Most connections that one process opens.")
     # Snapshots are large: the bytes bound a batch before the number does.
     kafka_fetch_max_bytes: int = Field(
         6 * 1024 * 1024,

@@ -42,7 +42,7 @@ class Written:
 class Store:
     """Writes batches as role ``infrawatch_drift``. Errors of the moment are the caller's to repeat.
 
-    It takes a second connection of the pool for a moment, while the transaction of a batch has one.
+    It takes two more connections of the pool at times, while the transaction of a batch has one.
     """
 
     def __init__(
@@ -106,7 +106,8 @@ class Store:
         tasks = list(_tasks(made, fresh))
         if tasks:
             covering = await read_covering(connection, sorted({task.host_id for task in tasks}))
-            writer = RunWriter(connection, self._facts, self._policy, self._events_topic, covering, self._clock())
+            topic, now = self._events_topic, self._clock()
+            writer = RunWriter(connection, self._pool, self._facts, self._policy, topic, covering, now)
             tally = await writer.write(tasks)
         confirmed = [run for _, _, rearranged in made for run in rearranged.confirmed]
         if confirmed:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from infrawatch_common.database import Connection
+from infrawatch_common.database import Connection, Pool
 from infrawatch_common.drift.changes import Key
 from infrawatch_common.drift.content import Content
 from infrawatch_common.drift.facts import Fact, facts_of
@@ -22,8 +22,8 @@ from infrawatch_drift.store_facts import FactIds
 from infrawatch_drift.store_sightings import Judged
 from infrawatch_drift.store_snapshots import Kept, NewRow
 
-# How much is in hand at a time, twice over: contents, by the bytes of their records, and changes. A host may change
-# altogether in each of its snapshots.
+# How much is in hand at a time, three times over: contents, by the bytes of their records, and changes. A host may
+# change altogether in each of its snapshots.
 _SLICE_BYTES = 512 * 1024
 _COPY_BYTES = 64 * 1024
 _CHANGES = 5_000
@@ -79,6 +79,7 @@ class RunWriter:
     def __init__(
         self,
         connection: Connection,
+        pool: Pool,
         facts: FactIds,
         policy: Policy,
         topic: str,
@@ -86,6 +87,7 @@ class RunWriter:
         found_at: datetime,
     ) -> None:
         self._connection = connection
+        self._pool = pool
         self._facts = facts
         self._policy = policy
         self._topic = topic
@@ -97,18 +99,36 @@ class RunWriter:
     async def write(self, tasks: Sequence[Task]) -> Tally:
         """Write all of them; those of a host by time, one after the other.
 
-        While the database stores some, the next ones are worked out.
+        While the database stores some, the next ones are worked out, and what the ones after them need is read.
         """
-        done = 0
-        drafts = _Drafts()
-        while done < len(tasks):
-            part = _slice(tasks, done)
-            stored = await store_snapshots.read(self._connection, _needed(part, drafts))
+        done, drafts = 0, _Drafts()
+        part = _slice(tasks, done)
+        stored = await self._read(part, None)
+        while part:
+            following = _slice(tasks, done + len(part))
             there = await store_changes.read(self._connection, [one for task in part for one in task.replaced_ids])
-            drafts, _ = await at_once(self._draft(part, stored, there, drafts), self._store(drafts))
+            drafts, (_, ahead) = await at_once(
+                self._draft(part, stored, there, drafts),
+                at_once(self._store(drafts), self._read(following, part[-1])),
+            )
             done += len(drafts.runs)
+            if len(drafts.runs) < len(part):
+                following = _slice(tasks, done)
+                ahead = await self._read(following, tasks[done - 1])
+            part, stored = following, ahead
         await self._store(drafts)
         return self._tally
+
+    async def _read(self, tasks: Sequence[Task], previous: Task | None) -> dict[UUID, Kept]:
+        """The stored rows whose contents these tasks need, those after ``previous``.
+
+        They were there before the hosts' rows were locked, so that every connection sees them.
+        """
+        ids = _needed(tasks, previous)
+        if not ids:
+            return {}
+        async with self._pool.acquire() as connection:
+            return await store_snapshots.read(connection, ids)
 
     async def _draft(
         self,
@@ -201,10 +221,10 @@ def _content(task: Task, contents: dict[UUID, Content]) -> Content:
     return snapshot.content or content_of(record.value or b"")
 
 
-def _needed(tasks: Sequence[Task], previous: _Drafts) -> set[UUID]:
-    """The stored rows whose contents these tasks need."""
+def _needed(tasks: Sequence[Task], previous: Task | None) -> set[UUID]:
     made = {task.step.run.id for task in tasks if task.step.is_new}
-    made |= {draft.task.step.run.id for draft in previous.runs[-1:]}
+    if previous is not None:
+        made.add(previous.step.run.id)
     needed = {task.step.before.id for task in tasks if task.step.before is not None} - made
     return needed | {task.content_id for task in tasks if task.content_id is not None}
 

@@ -70,7 +70,9 @@ def _differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[tu
     # Without a step of Python's own for each of the thousands that are the same.
     names = compress(after, map(ne, map(before.get, after), after.values()))
     found: list[tuple[str, str | None, str | None]] = [(name, before.get(name), after[name]) for name in names]
-    found += [(name, before[name], None) for name in before.keys() - after.keys()]
+    come = sum(name not in before for name, _, _ in found)
+    if len(after) - come < len(before):
+        found += [(name, before[name], None) for name in before.keys() - after.keys()]
     return sorted(found, key=lambda difference: difference[0])
 
 

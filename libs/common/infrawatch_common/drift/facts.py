@@ -41,12 +41,12 @@ def facts_of(content: Content) -> Iterator[Fact]:
 
 def subject(about: Key) -> bytes:
     """The digest (16 bytes) that stands for what a change or a fact is about. None of its parts may hold NUL."""
-    return _digest(about.category.value, about.source, about.name)
+    return _digest(about.category, about.source, about.name)
 
 
 def fact_key(fact: Fact) -> bytes:
     """The digest (16 bytes) that stands for a fact. None of its parts may hold NUL."""
-    return _digest(fact.category.value, fact.source, fact.name, fact.value)
+    return _digest(fact.category, fact.source, fact.name, fact.value)
 
 
 def _digest(*parts: str) -> bytes:

@@ -184,7 +184,7 @@ def event(told: Told) -> dict[str, Any]:
     change = shown(found.change)
     is_source = change.category is Category.SOURCE
     return {
-        "event": told.kind.value,
+        "event": told.kind,
         "id": str(found.id),
         "host_id": found.host_id,
         "snapshot_id": str(found.snapshot_id),
@@ -192,16 +192,16 @@ def event(told: Told) -> dict[str, Any]:
         "at": found.at.isoformat(),
         "found_at": found.found_at.isoformat(),
         "late": found.late,
-        "category": change.category.value,
+        "category": change.category,
         "source": change.source,
         "name": change.name,
-        "action": change.action.value,
-        "direction": None if change.direction is None else change.direction.value,
+        "action": change.action,
+        "direction": change.direction,
         "before": None if is_source else change.before,
         "after": None if is_source else change.after,
         "packages_before": packages_in(change.before),
         "packages_after": packages_in(change.after),
-        "severity": found.severity.value,
+        "severity": found.severity,
         "reason": found.reason,
     }
 
