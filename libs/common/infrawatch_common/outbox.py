@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -27,13 +27,22 @@ _json = msgspec.json.Encoder()
 _log = get_logger(__name__)
 
 
-async def add_events(
-    connection: Connection, service: str, topic: str, events: Sequence[tuple[str, Mapping[str, Any]]]
-) -> None:
-    """Have events published once the transaction is kept: each with its key, a host's id, in this order."""
+class Encoded(NamedTuple):
+    """An event as it is kept: its key, a host's id, and its value, a JSON text."""
+
+    key: str
+    value: str
+
+
+def encoded(key: str, event: Mapping[str, Any]) -> Encoded:
+    """An event with its key, a host's id."""
+    return Encoded(key, _json.encode(event).decode())
+
+
+async def add_events(connection: Connection, service: str, topic: str, events: Sequence[Encoded]) -> None:
+    """Have events published once the transaction is kept, in this order."""
     if events:
-        rows = [(key, _json.encode(value).decode()) for key, value in events]
-        await connection.execute(_ADD, service, topic, *columns(rows))
+        await connection.execute(_ADD, service, topic, *columns(events))
 
 
 class Outbox:

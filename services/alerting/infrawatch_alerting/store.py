@@ -12,7 +12,7 @@ from infrawatch_alerting.domain.fleet import HostChange, StoredEvent, StoredHist
 from infrawatch_common.alerts.engine import Ended, Fired, Resolved, fired_at_of
 from infrawatch_common.alerts.rules import Rule
 from infrawatch_common.database import Connection, Pool, columns
-from infrawatch_common.outbox import add_events
+from infrawatch_common.outbox import add_events, encoded
 
 SERVICE = "alerting"
 
@@ -238,7 +238,7 @@ class Store:
         return identifier, rule.id, rule.version, host_id, *what, fired.since, fired.at, fired.value, found_at, late
 
     async def _publish(self, connection: Connection, told: Sequence[tuple[str, Any]]) -> None:
-        events = [(row["host_id"], _message(kind, row)) for kind, row in told]
+        events = [encoded(row["host_id"], _message(kind, row)) for kind, row in told]
         await add_events(connection, SERVICE, self._events_topic, events)
 
     async def _note(self, connection: Connection, new: Sequence[Any], resolved: Sequence[Any]) -> None:

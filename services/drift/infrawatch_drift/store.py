@@ -21,8 +21,9 @@ from infrawatch_drift.store_changes import SERVICE
 from infrawatch_drift.store_facts import FactIds
 from infrawatch_drift.store_hosts import HostsGoneError, KnownHosts
 from infrawatch_drift.store_ignores import read_covering
-from infrawatch_drift.store_runs import RunWriter, Tally, Task
+from infrawatch_drift.store_runs import RunWriter, Tally
 from infrawatch_drift.store_sightings import Judged
+from infrawatch_drift.tasks import Task
 
 # The database's word against one record, whatever the others are.
 _RECORD_REFUSED = (pg.DataError, pg.IntegrityConstraintViolationError)

@@ -1,8 +1,8 @@
 """Rows of ``drift_changes``, and the events that tell other systems of them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from infrawatch_common.database import Connection, columns
 from infrawatch_common.drift.changes import Change
 from infrawatch_common.drift.severity import Outcome
-from infrawatch_common.outbox import add_events
+from infrawatch_common.outbox import Encoded, add_events, encoded
 from infrawatch_drift.domain.findings import Found, Revision, Stored, Verdict, event
 
 SERVICE = "drift"
@@ -44,6 +44,15 @@ _json = msgspec.json.Encoder()
 _value = msgspec.json.Decoder(str | dict[str, str] | None)
 
 
+class Written(NamedTuple):
+    """Revisions as they are handed to the database; ``added`` is a JSON array of rows."""
+
+    removed: Sequence[UUID] = ()
+    added: str | None = None
+    renamed: Sequence[tuple[UUID, UUID]] = ()
+    told: Sequence[Encoded] = ()
+
+
 async def read(connection: Connection, snapshot_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Stored]]:
     """The rows of some snapshots, by snapshot; nobody else changes them before the transaction ends."""
     found: dict[UUID, list[Stored]] = defaultdict(list)
@@ -52,21 +61,27 @@ async def read(connection: Connection, snapshot_ids: Sequence[UUID]) -> Mapping[
     return found
 
 
-async def keep(connection: Connection, revisions: Iterable[Revision], topic: str) -> None:
+def written(revisions: Sequence[Revision]) -> Written:
+    """What becomes of rows, ready to be stored."""
+    added = [_object(found) for revision in revisions for found in revision.added]
+    added += [_judged(row) for revision in revisions for row in revision.judged]
+    return Written(
+        [identifier for revision in revisions for identifier in revision.removed],
+        _json.encode(added).decode() if added else None,
+        [ids for revision in revisions for ids in revision.renamed],
+        [encoded(one.found.host_id, event(one)) for revision in revisions for one in revision.told],
+    )
+
+
+async def keep(connection: Connection, changes: Written, topic: str) -> None:
     """Store what has become of rows, and have it published on ``topic``."""
-    made = list(revisions)
-    removed = [identifier for revision in made for identifier in revision.removed]
-    added = [_object(found) for revision in made for found in revision.added]
-    added += [_judged(row) for revision in made for row in revision.judged]
-    if removed:
-        await connection.execute(_DELETE, removed)
-    if added:
-        await connection.execute(_INSERT, _json.encode(added).decode())
-    renamed = [ids for revision in made for ids in revision.renamed]
-    if renamed:
-        await connection.execute(_RENAME, *columns(renamed))
-    told = [(one.found.host_id, event(one)) for revision in made for one in revision.told]
-    await add_events(connection, SERVICE, topic, told)
+    if changes.removed:
+        await connection.execute(_DELETE, changes.removed)
+    if changes.added is not None:
+        await connection.execute(_INSERT, changes.added)
+    if changes.renamed:
+        await connection.execute(_RENAME, *columns(changes.renamed))
+    await add_events(connection, SERVICE, topic, changes.told)
 
 
 def _object(found: Found) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """From runs that are new or begin after others to rows: of snapshots, of changes, and of what people are told."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -13,40 +14,18 @@ from infrawatch_common.drift.content import Content
 from infrawatch_common.drift.facts import Fact, facts_of
 from infrawatch_common.drift.reading import content_of
 from infrawatch_drift import store_changes, store_snapshots
-from infrawatch_drift.at_once import at_once
+from infrawatch_drift.ahead import ahead
 from infrawatch_drift.domain.counting import Moved, moved, recounted
 from infrawatch_drift.domain.findings import Found, Policy, Revision, Stored, find, revise
 from infrawatch_drift.domain.notice import Notice, notice
-from infrawatch_drift.domain.timeline import Step
 from infrawatch_drift.store_facts import FactIds
-from infrawatch_drift.store_sightings import Judged
-from infrawatch_drift.store_snapshots import Kept, NewRow
+from infrawatch_drift.store_snapshots import Kept, Row
+from infrawatch_drift.tasks import Task, needed, pieces
 
-# How much is in hand at a time, three times over: contents, by the bytes of their records, and changes. A host may
+# How much is in hand at a time, some five times over: contents, by the bytes of their records, and changes. A host may
 # change altogether in each of its snapshots.
-_SLICE_BYTES = 512 * 1024
-_COPY_BYTES = 64 * 1024
+_PIECE_BYTES = 512 * 1024
 _CHANGES = 5_000
-
-
-class Task(NamedTuple):
-    """A step of a host. What a new run says is copied from a stored row, if there is one, or said by a record."""
-
-    host_id: str
-    step: Step
-    source: UUID | None
-    record: Judged | None
-
-    @property
-    def content_id(self) -> UUID | None:
-        """The stored row that says what the run does."""
-        return self.source if self.step.is_new else self.step.run.id
-
-    @property
-    def replaced_ids(self) -> list[UUID]:
-        """Snapshots whose changes are found anew by this step."""
-        ids = [] if self.step.is_new else [self.step.run.id]
-        return ids if self.step.replaced is None else [*ids, self.step.replaced.id]
 
 
 @dataclass(slots=True)
@@ -58,19 +37,27 @@ class Tally:
     notices: list[Notice] = field(default_factory=list)
 
 
+class _Piece(NamedTuple):
+    """Tasks, the rows whose contents they need, and the changes that they find anew, by snapshot."""
+
+    tasks: Sequence[Task]
+    stored: Mapping[UUID, Kept]
+    there: Mapping[UUID, Sequence[Stored]]
+
+
 class _Draft(NamedTuple):
     task: Task
     content: Content
     moved: Moved | None  # against the run before; None for the first of a host
+    revision: Revision
 
 
-@dataclass(slots=True)
-class _Drafts:
-    """Runs that are worked out and yet to be stored. ``stored`` are the rows that they build on."""
+class _Ready(NamedTuple):
+    """Runs as they are handed to the database, which then waits for none of Python's work on them."""
 
-    stored: dict[UUID, Kept] = field(default_factory=dict)
-    runs: list[_Draft] = field(default_factory=list)
-    revisions: list[Revision] = field(default_factory=list)
+    changes: store_changes.Written
+    said: Sequence[Row]
+    copied: Sequence[Row]
 
 
 class RunWriter:
@@ -87,6 +74,7 @@ class RunWriter:
         found_at: datetime,
     ) -> None:
         self._connection = connection
+        self._turn = asyncio.Lock()  # of the connection
         self._pool = pool
         self._facts = facts
         self._policy = policy
@@ -94,66 +82,72 @@ class RunWriter:
         self._covering = covering
         self._found_at = found_at
         self._tally = Tally()
-        self._last: dict[UUID, Sequence[int]] = {}  # the facts of the run that was stored last
 
     async def write(self, tasks: Sequence[Task]) -> Tally:
         """Write all of them; those of a host by time, one after the other.
 
-        While the database stores some, the next ones are worked out, and what the ones after them need is read.
+        While the database stores some, up to two pieces after them are worked out, and what the next one needs is read.
         """
-        done, drafts = 0, _Drafts()
-        part = _slice(tasks, done)
-        stored = await self._read(part, None)
-        while part:
-            following = _slice(tasks, done + len(part))
-            there = await store_changes.read(self._connection, [one for task in part for one in task.replaced_ids])
-            drafts, (_, ahead) = await at_once(
-                self._draft(part, stored, there, drafts),
-                at_once(self._store(drafts), self._read(following, part[-1])),
-            )
-            done += len(drafts.runs)
-            if len(drafts.runs) < len(part):
-                following = _slice(tasks, done)
-                ahead = await self._read(following, tasks[done - 1])
-            part, stored = following, ahead
-        await self._store(drafts)
+        async with aclosing(ahead(ahead(self._worked_out(tasks)))) as some:
+            async for ready in some:
+                async with self._turn:
+                    await self._store(ready)
         return self._tally
 
-    async def _read(self, tasks: Sequence[Task], previous: Task | None) -> dict[UUID, Kept]:
-        """The stored rows whose contents these tasks need, those after ``previous``.
+    async def _store(self, ready: _Ready) -> None:
+        await store_changes.keep(self._connection, ready.changes, self._topic)
+        if ready.said:
+            await store_snapshots.insert(self._connection, ready.said)
+        if ready.copied:
+            await store_snapshots.copy(self._connection, ready.copied)
 
-        They were there before the hosts' rows were locked, so that every connection sees them.
-        """
-        ids = _needed(tasks, previous)
+    async def _worked_out(self, tasks: Sequence[Task]) -> AsyncGenerator[_Ready, None]:
+        last: Mapping[UUID, Kept] = {}
+        async with aclosing(ahead(self._pieces(tasks))) as some:
+            async for piece in some:
+                known = {**piece.stored, **last}
+                contents = {identifier: kept.content for identifier, kept in known.items()}
+                facts = {identifier: kept.facts for identifier, kept in known.items()}
+                async with aclosing(self._drafts(piece, contents)) as parts:
+                    async for drafts in parts:
+                        yield await self._ready(drafts, facts)
+                identifier = piece.tasks[-1].step.run.id
+                last = {identifier: Kept(contents[identifier], facts[identifier])}
+
+    async def _pieces(self, tasks: Sequence[Task]) -> AsyncGenerator[_Piece, None]:
+        previous = None
+        for some in pieces(tasks, _PIECE_BYTES):
+            stored = await self._read(needed(some, previous))
+            replaced = [identifier for task in some for identifier in task.replaced_ids]
+            async with self._turn:
+                there = await store_changes.read(self._connection, replaced)
+            yield _Piece(some, stored, there)
+            previous = some[-1]
+
+    async def _read(self, ids: set[UUID]) -> Mapping[UUID, Kept]:
+        """Stored rows. They were there before the hosts' rows were locked, so that every connection sees them."""
         if not ids:
             return {}
         async with self._pool.acquire() as connection:
             return await store_snapshots.read(connection, ids)
 
-    async def _draft(
-        self,
-        tasks: Sequence[Task],
-        stored: dict[UUID, Kept],
-        there: Mapping[UUID, Sequence[Stored]],
-        previous: _Drafts,
-    ) -> _Drafts:
-        """Work out the first of the tasks, until there are many changes."""
-        drafts = _Drafts(stored)
-        contents = {identifier: kept.content for identifier, kept in stored.items()}
-        contents |= {draft.task.step.run.id: draft.content for draft in previous.runs[-1:]}
+    async def _drafts(self, piece: _Piece, contents: dict[UUID, Content]) -> AsyncGenerator[Sequence[_Draft], None]:
+        """A piece's runs, not too many changes at a time; each run's content is added to ``contents``."""
+        drafts: list[_Draft] = []
         changes = 0
-        for task in tasks:
+        for task in piece.tasks:
             await asyncio.sleep(0)
             content = contents[task.step.run.id] = _content(task, contents)
             found = self._find(task, contents)
             changes += len(found)
             difference = None if task.step.before is None else moved(row.change for row in found)
-            drafts.runs.append(_Draft(task, content, difference))
-            old = [row for identifier in task.replaced_ids for row in there.get(identifier, ())]
-            drafts.revisions.append(self._revise(old, found))
+            old = [row for identifier in task.replaced_ids for row in piece.there.get(identifier, ())]
+            drafts.append(_Draft(task, content, difference, self._revise(old, found)))
             if changes >= _CHANGES:
-                break
-        return drafts
+                yield drafts
+                drafts, changes = [], 0
+        if drafts:
+            yield drafts
 
     def _find(self, task: Task, contents: Mapping[UUID, Content]) -> list[Found]:
         before = task.step.before
@@ -171,26 +165,20 @@ class RunWriter:
         self._tally.told += [told.kind.value for told in revision.told]
         return revision
 
-    async def _store(self, drafts: _Drafts) -> None:
-        """Store changes and rows. The facts of each row are those of the row before, but for what has changed."""
-        facts = [fact for draft in drafts.runs if draft.task.content_id is None for fact in _facts(draft)]
-        ids, _ = await at_once(
-            self._facts.of(facts), store_changes.keep(self._connection, drafts.revisions, self._topic)
-        )
-        numbers = {identifier: kept.facts for identifier, kept in drafts.stored.items()} | self._last
-        said: list[NewRow] = []
-        for draft in drafts.runs:
-            run, source = draft.task.step.run, draft.task.content_id
-            numbers[run.id] = numbers[source] if source is not None else await self._count(draft, numbers, ids)
+    async def _ready(self, drafts: Sequence[_Draft], facts: dict[UUID, Sequence[int]]) -> _Ready:
+        """Drafts as rows. The facts of each are those of the row before, but for what has changed."""
+        ids = await self._facts.of(fact for draft in drafts if draft.task.content_id is None for fact in _facts(draft))
+        said: list[Row] = []
+        copied: list[Row] = []
+        for draft in drafts:
+            await asyncio.sleep(0)
+            task, run, source = draft.task, draft.task.step.run, draft.task.content_id
+            facts[run.id] = facts[source] if source is not None else await self._count(draft, facts, ids)
             if source is None:
-                said.append(NewRow(draft.task.host_id, run, Kept(draft.content, numbers[run.id])))
-        self._last = {draft.task.step.run.id: numbers[draft.task.step.run.id] for draft in drafts.runs[-1:]}
-        if said:
-            await store_snapshots.insert(self._connection, said)
-        tasks = [draft.task for draft in drafts.runs]
-        copied = [(one.host_id, one.step.run, one.source) for one in tasks if one.step.is_new and one.source]
-        if copied:
-            await store_snapshots.copy(self._connection, copied)
+                said.append(store_snapshots.row_of(task.host_id, run, Kept(draft.content, facts[run.id])))
+            elif task.step.is_new:
+                copied.append(store_snapshots.copy_of(task.host_id, run, source))
+        return _Ready(store_changes.written([draft.revision for draft in drafts]), said, copied)
 
     async def _count(
         self, draft: _Draft, numbers: Mapping[UUID, Sequence[int]], ids: Mapping[Fact, int]
@@ -213,28 +201,9 @@ def _facts(draft: _Draft) -> Iterator[Fact]:
         yield from draft.moved.come
 
 
-def _content(task: Task, contents: dict[UUID, Content]) -> Content:
+def _content(task: Task, contents: Mapping[UUID, Content]) -> Content:
     if task.content_id is not None:
         return contents[task.content_id]
     assert task.record is not None
     snapshot, record = task.record
     return snapshot.content or content_of(record.value or b"")
-
-
-def _needed(tasks: Sequence[Task], previous: Task | None) -> set[UUID]:
-    made = {task.step.run.id for task in tasks if task.step.is_new}
-    if previous is not None:
-        made.add(previous.step.run.id)
-    needed = {task.step.before.id for task in tasks if task.step.before is not None} - made
-    return needed | {task.content_id for task in tasks if task.content_id is not None}
-
-
-def _slice(tasks: Sequence[Task], start: int) -> Sequence[Task]:
-    """The tasks that are next; one at least."""
-    weight = 0
-    for index in range(start, len(tasks)):
-        record = tasks[index].record
-        weight += _COPY_BYTES if record is None else len(record[1].value or b"")
-        if weight > _SLICE_BYTES:
-            return tasks[start : max(index, start + 1)]
-    return tasks[start:]

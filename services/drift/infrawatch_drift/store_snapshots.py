@@ -37,12 +37,7 @@ class Kept(NamedTuple):
     facts: Sequence[int]
 
 
-class NewRow(NamedTuple):
-    """A row that is yet to be stored."""
-
-    host_id: str
-    run: Run
-    kept: Kept
+Row = tuple[object, ...]
 
 
 async def read(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Kept]:
@@ -61,14 +56,28 @@ async def read(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Kept]:
     }
 
 
-async def insert(connection: Connection, rows: Iterable[NewRow]) -> None:
-    """Store new rows."""
-    await connection.executemany(_INSERT, [(*_columns(row.host_id, row.run), *_values(row.kept)) for row in rows])
+def row_of(host_id: str, run: Run, kept: Kept) -> Row:
+    """A row that ``insert`` takes."""
+    content = kept.content
+    packages, env_vars = (_json.encode(value).decode() for value in (content.packages, content.env_vars))
+    # asyncpg looks at each number of an array three times; as a text they cost a tenth.
+    facts = f"{{{str(list(kept.facts))[1:-1]}}}"
+    return *_columns(host_id, run), content.os_info, content.kernel, packages, env_vars, facts
 
 
-async def copy(connection: Connection, rows: Iterable[tuple[str, Run, UUID]]) -> None:
-    """Store further rows of a host that say the same as others, whose ids are given."""
-    await connection.executemany(_COPY, [(*_columns(host_id, run), source) for host_id, run, source in rows])
+def copy_of(host_id: str, run: Run, source: UUID) -> Row:
+    """A row that ``copy`` takes: ``source`` is the id of one that says the same."""
+    return *_columns(host_id, run), source
+
+
+async def insert(connection: Connection, rows: Iterable[Row]) -> None:
+    """Store rows that say what no other does."""
+    await connection.executemany(_INSERT, rows)
+
+
+async def copy(connection: Connection, rows: Iterable[Row]) -> None:
+    """Store rows that say the same as others."""
+    await connection.executemany(_COPY, rows)
 
 
 async def confirm(connection: Connection, runs: Iterable[Run]) -> None:
@@ -81,12 +90,5 @@ async def delete(connection: Connection, runs: Iterable[Run]) -> None:
     await connection.execute(_DELETE, [run.id for run in runs])
 
 
-def _columns(host_id: str, run: Run) -> tuple[object, ...]:
+def _columns(host_id: str, run: Run) -> Row:
     return run.id, host_id, run.timestamp, run.digest, run.confirmed_at
-
-
-def _values(kept: Kept) -> tuple[object, ...]:
-    content = kept.content
-    packages, env_vars = (_json.encode(value).decode() for value in (content.packages, content.env_vars))
-    # asyncpg looks at each number of an array three times; as a text they cost a tenth.
-    return content.os_info, content.kernel, packages, env_vars, f"{{{str(list(kept.facts))[1:-1]}}}"

@@ -264,7 +264,7 @@ async def test_what_is_in_hand_at_a_time_makes_no_difference(
     await replica.write(*late, found_at=at(30))
     wanted = await world.rows(), await told(world)
     for size, changes_at_once in ((1, 5_000), (3_000, 4), (10**9, 1)):
-        monkeypatch.setattr(store_runs, "_SLICE_BYTES", size)
+        monkeypatch.setattr(store_runs, "_PIECE_BYTES", size)
         monkeypatch.setattr(store_runs, "_CHANGES", changes_at_once)
         await world.clear()
         await replica.write(*made, found_at=at(30))
