@@ -202,7 +202,8 @@ class BatchConsumer(Generic[BatchT]):
                 await self._until_database_answers(self._flush_at_pace)
             elif self._flush is not None:
                 await self._flush_at_pace()
-            await self._commit(written)
+            if not await self._commit(written):
+                return
             self._written = {
                 partition: span.after(written.get(partition))
                 for partition, span in self._written.items()
@@ -215,14 +216,19 @@ class BatchConsumer(Generic[BatchT]):
         await self._flush()
         self._pace.done(began, time.monotonic())
 
-    async def _commit(self, written: Mapping[TopicPartition, _Span]) -> None:
+    async def _commit(self, written: Mapping[TopicPartition, _Span]) -> bool:
+        """Whether it is done with these; if not, they are for the next checkpoint."""
         consumer = self._consumer()
         if consumer is None:
-            return
+            return True
+        if _is_joining(consumer):
+            return False
         owned = {partition: span for partition, span in written.items() if partition in consumer.assignment()}
         generation = _generation(consumer)
         try:
             offsets = {p: span.next_offset for p, span in owned.items() if await self._is_news(consumer, p, span)}
+            if offsets and _is_joining(consumer):  # since it asked for what is committed
+                return False
             if offsets:
                 await consumer.commit(offsets)
                 self._committed.update({partition: (generation, offset) for partition, offset in offsets.items()})
@@ -230,6 +236,7 @@ class BatchConsumer(Generic[BatchT]):
             # The partitions have moved; their new owner reads these records again, which changes nothing.
             self._metrics.commit_failures.inc()
             _log.warning("offsets not committed", error=str(error), partitions=len(owned))
+        return True
 
     async def _is_news(self, consumer: AIOKafkaConsumer, partition: TopicPartition, span: _Span) -> bool:
         """Whether committing takes the partition forward.
@@ -322,6 +329,16 @@ class BatchConsumer(Generic[BatchT]):
         if self._look is not None and lags:
             await self._look(looked, {partition.partition: lag for partition, lag in lags.items()})
         return sum(lags.values())
+
+
+def _is_joining(consumer: AIOKafkaConsumer) -> bool:
+    """Whether this member waits for the group's partitions to be shared out.
+
+    The broker looks at what it sends meanwhile when that is done, and refuses a commit as one of before. Upon that
+    aiokafka joins as another member, and the partitions rest until the session of the one that it was is over.
+    """
+    coordinator: Any = consumer._coordinator  # noqa: SLF001 - there is no other way to know
+    return bool(coordinator._performed_join_prepare)  # noqa: SLF001
 
 
 def _generation(consumer: AIOKafkaConsumer) -> int:

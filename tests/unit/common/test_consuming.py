@@ -30,6 +30,7 @@ class FakeConsumer:
         self.last: int | None = None
         self.asked = 0
         self.generation = 1
+        self._performed_join_prepare = False
         self._coordinator = self
 
     def assignment(self) -> set[TopicPartition]:
@@ -227,6 +228,37 @@ async def test_a_partition_that_was_away_and_came_back_is_asked_about_although_t
     await world.handle(1)
     await world.under_test.drain()
     assert ("committed", 2) not in world.log
+
+
+async def test_what_is_written_while_the_group_is_rebalanced_is_committed_afterwards() -> None:
+    world = World()
+    await world.handle(0)
+    await world.under_test._settle()
+    world.consumer._performed_join_prepare = True
+    world.consumer.generation = 2
+    await world.handle(1, 2)
+    await world.under_test._settle()
+    assert world.log[-1] == ("written", 2)
+    world.consumer._performed_join_prepare = False
+    await world.under_test._checkpoint_when_idle()
+    assert world.log[-1] == ("committed", 3)
+
+
+async def test_a_rebalance_that_begins_while_the_broker_is_asked_for_the_last_commit_is_waited_for_too() -> None:
+    world = World()
+
+    async def committed(_partition: TopicPartition) -> int | None:
+        world.consumer._performed_join_prepare = True
+        return None
+
+    world.consumer.committed = committed
+    await world.handle(0)
+    await world.under_test._settle()
+    assert world.log[-1] == ("written", 0)
+    world.consumer._performed_join_prepare = False
+    world.consumer.committed = FakeConsumer(world.log).committed
+    await world.under_test._checkpoint_when_idle()
+    assert world.log[-1] == ("committed", 1)
 
 
 async def test_batches_that_follow_each_other_are_committed_without_a_question() -> None:
