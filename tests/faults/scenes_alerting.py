@@ -24,7 +24,7 @@ from faults.verdicts import at_least, at_most
 from faults.world import World
 from ledger import producer, send
 from records import sample
-from stack import Service, Topics, eventually, fresh_topics
+from stack import Topics, eventually, fresh_topics
 
 _JUDGED = 'infrawatch_alerting_records_total{outcome="judged"}'
 _REPEATED = 'infrawatch_alerting_records_total{outcome="repeated"}'
@@ -39,13 +39,8 @@ async def killed(world: World) -> None:
     rules = await _begin(world, Rule(), Rule(seconds=0.5), Rule(seconds=3))
     replicas = [await world.alerting(), await world.alerting()]
     async with world.under_load(shape=Waves(18, length=75)):
-        await eventually(lambda: _all_judge(replicas))
-        await kill_one_of(world, replicas, chance, world.scale.times(20, at_least=3))
+        await kill_one_of(world, replicas, _JUDGED, chance, world.scale.times(20, at_least=3))
     await compare_with_undisturbed(world, rules)
-
-
-async def _all_judge(replicas: Sequence[Service]) -> bool:
-    return all(replica.metric(_JUDGED) > 0 for replica in replicas)
 
 
 async def away(world: World) -> None:

@@ -49,12 +49,7 @@ async def killed(world: World) -> None:
     chance = random.Random(25)
     replicas = [await _start(world), await _start(world)]
     async with world.under_load(_RATE, Changing(25, length=5)):
-        await eventually(lambda: _all_store(replicas))
-        await kill_one_of(world, replicas, chance, world.scale.times(20, at_least=3))
-
-
-async def _all_store(replicas: Sequence[Service]) -> bool:
-    return all(replica.metric(f'{_RECORDS}{{outcome="stored"}}') > 0 for replica in replicas)
+        await kill_one_of(world, replicas, f'{_RECORDS}{{outcome="stored"}}', chance, world.scale.times(20, at_least=3))
 
 
 async def repeated(world: World) -> None:

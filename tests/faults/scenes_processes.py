@@ -12,8 +12,12 @@ from faults.verdicts import Span, at_least, at_most, p99_of_lag, progresses, rec
 from faults.world import SESSION_TIMEOUT, World
 from stack import Service, eventually
 
+_STORED = 'infrawatch_ingest_records_total{outcome="stored"}'
 # A killed member holds its partitions until its session is over.
 TAKEN_OVER = SESSION_TIMEOUT + 5.0
+# One that is killed while it joins is counted in by the rebalance that it waited for, and only then has its session: so
+# it is with each of several that are killed within a session.
+TAKEN_OVER_IN_A_ROW = 3 * SESSION_TIMEOUT + 5.0
 
 
 async def killed(world: World) -> None:
@@ -21,23 +25,33 @@ async def killed(world: World) -> None:
     chance = random.Random(4)
     replicas = [await world.ingest(), await world.ingest()]
     async with world.under_load():
-        await eventually(lambda: _all_store(replicas))
-        await kill_one_of(world, replicas, chance, world.scale.times(50, at_least=4))
+        await kill_one_of(world, replicas, _STORED, chance, world.scale.times(50, at_least=4))
 
 
-async def kill_one_of(world: World, replicas: Sequence[Service], chance: random.Random, times: int) -> None:
-    """SIGKILL to any of them, so many times, every five seconds on the average; each is started again at once."""
-    for _ in range(times):
-        victim = chance.choice(replicas)
-        await world.kill(victim)
-        world.healed()
-        world.launch(victim)
+async def kill_one_of(world: World, replicas: Sequence[Service], done: str, chance: random.Random, times: int) -> None:
+    """SIGKILL to any of them, so many times, every five seconds on the average; each is started again at once.
+
+    The last one is killed when all are at work again, which ``done`` tells: the series that counts their records.
+    """
+    await eventually(lambda: _all_work(world, replicas, done))
+    for _ in range(times - 1):
+        await _kill(world, chance.choice(replicas))
         await asyncio.sleep(min(15.0, chance.expovariate(1 / world.scale.seconds(5, at_least=1.5))))
+    await world.recovers(TAKEN_OVER_IN_A_ROW)
+    world.checks.append(recovered(world.readings, world.healed_at, TAKEN_OVER_IN_A_ROW, world.baseline, rule="R row"))
+    await eventually(lambda: _all_work(world, replicas, done))
+    await _kill(world, chance.choice(replicas))
     await world.recovers(TAKEN_OVER)
 
 
-async def _all_store(replicas: Sequence[Service]) -> bool:
-    return all(replica.metric('infrawatch_ingest_records_total{outcome="stored"}') > 0 for replica in replicas)
+async def _kill(world: World, victim: Service) -> None:
+    await world.kill(victim)
+    world.healed()
+    world.launch(victim)
+
+
+async def _all_work(world: World, replicas: Sequence[Service], done: str) -> bool:
+    return all([await world.is_ready(replica) and replica.metric(done) > 0 for replica in replicas])
 
 
 async def terminated(world: World) -> None:

@@ -132,11 +132,11 @@ def flat_handles(vitals: Sequence[Vitals], warm_up: float) -> Check:
     return Check("M fds", most <= 3, f"{most:+d} descriptors or threads", "+3")
 
 
-def recovered(readings: Sequence[Reading], healed: float, bound: float, baseline: int) -> Check:
+def recovered(readings: Sequence[Reading], healed: float, bound: float, baseline: int, rule: str = "R") -> Check:
     """R: seconds from the end of the fault until what had come until then is committed, and the lag at its baseline."""
     seconds = recovery(readings, healed, baseline)
     found = "never" if seconds is None else f"{seconds:.1f} s"
-    return Check("R", seconds is not None and seconds <= bound, found, f"{bound:.0f} s")
+    return Check(rule, seconds is not None and seconds <= bound, found, f"{bound:.0f} s")
 
 
 def recovery(readings: Sequence[Reading], healed: float, baseline: int) -> float | None:
