@@ -15,9 +15,8 @@ from stack import Service, eventually
 _STORED = 'infrawatch_ingest_records_total{outcome="stored"}'
 # A killed member holds its partitions until its session is over.
 TAKEN_OVER = SESSION_TIMEOUT + 5.0
-# One that is killed while it joins is counted in by the rebalance that it waited for, and only then has its session: so
-# it is with each of several that are killed within a session.
-TAKEN_OVER_IN_A_ROW = 3 * SESSION_TIMEOUT + 5.0
+# One that is killed while it joins is counted in by the rebalance that it waited for, and only then has its session.
+TAKEN_OVER_IN_A_ROW = 2 * SESSION_TIMEOUT + 5.0
 
 
 async def killed(world: World) -> None:
