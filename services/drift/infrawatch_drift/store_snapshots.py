@@ -71,7 +71,7 @@ def copy_of(host_id: str, run: Run, source: UUID) -> Row:
 
 
 async def insert(connection: Connection, rows: Iterable[Row]) -> None:
-    """Store rows that say what no other does."""
+    """Store rows with all that they say."""
     await connection.executemany(_INSERT, rows)
 
 
